@@ -1,0 +1,1 @@
+"""What runs on a pillar or a terminal. Depends on `protocols` only."""

@@ -1,0 +1,1 @@
+"""PURE decisions: no clock, no randomness, no await, no logging, no I/O."""

@@ -1,0 +1,1 @@
+"""Journal, snapshots and queries: SQLite and its memory twin under one contract."""

@@ -1,0 +1,1 @@
+"""Tests mirror the tree; scenarios/ are transcripts, simulation/ is seeded, contract/ knows only the wire."""
