@@ -26,7 +26,7 @@ help:  ## list the targets
 	@echo '  ARGS="…" is handed to demo, bench, soak and the tests; PYTHON=… names the interpreter.'
 
 # ---------------------------------------------------------------------------------------------------- set-up
-$(BIN)/python:
+$(VENV)/.made:
 	@for python in $(PYTHONS); do \
 	  if "$$python" -c '$(USABLE)' >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
@@ -36,8 +36,9 @@ $(BIN)/python:
 	  exit 1; \
 	fi; \
 	echo "set-up: $$($$found --version) makes $(VENV)"; "$$found" -m venv $(VENV)
+	@touch $@
 
-$(VENV)/.run: requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python
+$(VENV)/.run: requirements/runtime.txt requirements/build.txt pyproject.toml | $(VENV)/.made
 	@echo 'set-up: locked packages that dispatchd runs on'
 	@$(LOCKED) -r requirements/runtime.txt -r requirements/build.txt
 	@$(PIP) --no-build-isolation --no-deps --no-index -e .
@@ -73,17 +74,17 @@ test-all: $(VENV)/.dev  ## the long tests; some need Debian packages or root
 soak: $(VENV)/.dev  ## hundreds of kills; hours if asked: make soak ARGS="…"
 	$(BIN)/python -m tests.soak $(ARGS)
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev  ## ruff: rules and layout
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 
 format: $(VENV)/.dev  ## let ruff lay out and mend what it can
 	$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
-types: $(VENV)/.dev
+types: $(VENV)/.dev  ## mypy --strict
 	$(BIN)/mypy $(CODE)
 
-contracts: $(VENV)/.dev
+contracts: $(VENV)/.dev  ## which room may import which
 	$(BIN)/lint-imports --no-logo
 
 # ----------------------------------------------------------------------------------------------- build, lock
