@@ -14,12 +14,12 @@ PAGE = ROOT / "docs/testing.md"
 
 
 def marked(need: str) -> list[str]:
-    """Names of the tests that carry the marker, without their parameters, sorted."""
+    """Names of the tests that carry the marker, with their parameters, sorted."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", need, "-p", "no:cacheprovider"]
     env = os.environ | {"STRICT": "1"}  # strict runs deselect nothing
     run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert run.returncode in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}, run.stdout + run.stderr
-    return sorted({line.split("[")[0] for line in run.stdout.splitlines() if "::" in line})
+    return sorted(line for line in run.stdout.splitlines() if "::" in line)
 
 
 def block(need: str) -> re.Pattern[str]:
