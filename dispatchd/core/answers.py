@@ -65,6 +65,7 @@ def _answered(turn: Turn, incident: Incident, responder: Responder, device: str,
     before = responder.place
     place, why = _transition(incident, responder, said)
     age = None if said.age_ms is None else min(said.age_ms, FAR_MS)
+    ladders.answered(turn, said.call, device, age)
     turn.record(
         f.Answered(
             incident.incident, said.call, said.patrol, device, said.key, said.answer, place or before,

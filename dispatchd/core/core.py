@@ -44,11 +44,11 @@ class Core:
         self.state = state or State()
         self.index: Index = rebuild(self.state, max(now_ms, self.state.now_ms))
 
-    def decide(self, input: i.Input, now_ms: int) -> Decision:
+    def decide(self, asked: i.Input, now_ms: int) -> Decision:
         """What this input comes to; its facts are folded already. `now_ms` never steps back."""
         turn = Turn(self.state, self.index, max(now_ms, self.state.now_ms))
         self.state.now_ms = turn.now
-        result = _ROUTES[type(input)](turn, input)
+        result = _ROUTES[type(asked)](turn, asked)
         return Decision(turn.facts, turn.effects, result)
 
     def apply(self, fact: f.Fact, now_ms: int, seq: int = 0) -> None:

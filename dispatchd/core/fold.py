@@ -607,7 +607,7 @@ def _order_given(state: State, index: Index, incident: Incident, fact: f.OrderGi
 @_on(f.PromptSet)
 def _prompt_set(state: State, index: Index, incident: Incident, fact: f.PromptSet, now: int) -> None:
     _count(state, fact.item)
-    incident.prompt, incident.prompt_item = fact.code, fact.item
+    incident.prompt, incident.prompt_item = f"{fact.code} {fact.also}".strip(), fact.item
     _to_devices_of(state, index, fact, [fact.device], now)
 
 

@@ -6,8 +6,8 @@ from . import facts as f
 from .index import Index
 from .state import DELIVERED, PRESENTED, Ladder, Place, State
 
-ROUTED = frozenset({"call", "broadcast", "order", "alert"})
-"""Items that get a second route by themselves; prompts, lamps and stand-downs are only repeated."""
+ROUTED = frozenset({"call", "broadcast", "order"})
+"""Items that get a second route by themselves; the others are only repeated, and an alert comes anew."""
 
 
 def open_ladder(state: State, index: Index, ladder: Ladder, places: Iterable[Place], now: int) -> None:

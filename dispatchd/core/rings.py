@@ -173,7 +173,7 @@ def _why_not(turn: Turn, incident: Incident, patrol: Patrol, devices: list[str],
         return "raised-it"
     known = incident.responders.get(patrol.id)
     if known is not None and (
-        known.place in RESPONDING or not again and known.place in ("called", "declined", "done")
+        known.place in RESPONDING or (not again and known.place in ("called", "declined", "done"))
     ):
         return known.place
     if known is not None and known.place == "stood-down" and known.why == "owner":
