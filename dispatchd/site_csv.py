@@ -4,7 +4,7 @@ headers, comma, semicolon or tab. Pure: bytes in, entries or every fault out, ea
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -52,7 +52,13 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Field → other names of its column; its own name and any spelling of case, space, '-' and '_' serve too."""
 VALUES: Final[dict[str, dict[str, str]]] = {
-    "force": {"民警": "police", "公安": "police", "辅警": "auxiliary", "志愿者": "volunteer", "群防": "volunteer"},
+    "force": {
+        "民警": "police",
+        "公安": "police",
+        "辅警": "auxiliary",
+        "志愿者": "volunteer",
+        "群防": "volunteer",
+    },
     "kind": {"报警柱": "pillar", "终端": "terminal", "对讲机": "terminal", "手台": "terminal"},
     "role": {"查看": "viewer", "指挥员": "operator", "带班领导": "duty-leader", "管理员": "admin"},
 }
@@ -116,7 +122,9 @@ def _columns(table: str, header: list[str]) -> tuple[list[str], list[str]]:
     for number, title in enumerate(header, 1):
         field = known.get(_plain(title), "")
         if not field and title.strip():
-            faults.append(f"column {number} {title.strip()!r}: {table} has no such field; it has {', '.join(names)}")
+            faults.append(
+                f"column {number} {title.strip()!r}: {table} has no such field; it has {', '.join(names)}"
+            )
         elif field in fields and field:
             faults.append(f"column {number} {title.strip()!r}: {field} stands there already")
         fields.append(field)
@@ -130,7 +138,9 @@ def _read_rows(
 ) -> None:
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 2):
-        cells = {field: cell.strip() for field, cell in zip(fields, line, strict=False) if field and cell.strip()}
+        cells = {
+            field: cell.strip() for field, cell in zip(fields, line, strict=False) if field and cell.strip()
+        }
         extra = [cell for cell in line[len(fields) :] if cell.strip()]
         if not cells and not extra:
             continue
@@ -149,38 +159,24 @@ def _read_rows(
 def _row(type_: type[Entry], cells: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     row: dict[str, Any] = {}
     faults: list[str] = []
-    readers = _readers(type_)
-    for field, cell in cells.items():
+    for field in msgspec.structs.fields(type_):
+        cell = cells.get(field.name, "")
         try:
-            row[field] = readers[field](cell)
+            if cell:
+                row[field.name] = msgspec.to_builtins(
+                    msgspec.convert(_reader(field.name, field.type)(cell), field.type)
+                )
+            elif field.required:
+                faults.append(f"{field.name} is missing")
         except ValueError as error:
-            faults.append(f"{field} {cell!r}: {error}")
-    faults += _invalid(type_, row) if not faults else []
+            faults.append(f"{field.name} {cell!r}: {_sentence(str(error))}")
     return row, faults
 
 
-def _invalid(type_: type[Entry], row: dict[str, Any]) -> Iterator[str]:
-    """Field by field, so that one bad cell does not hide the next."""
-    bad: set[str] = set()
-    while True:
-        rest = {field: value for field, value in row.items() if field not in bad}
-        try:
-            msgspec.convert(rest, type_)
-        except msgspec.ValidationError as error:
-            why, _, path = str(error).partition(" - at `$.")
-            field = path.rstrip("`").partition("[")[0]
-            if field not in rest:
-                if not bad:
-                    yield why
-                return
-            yield f"{field} {row[field]!r}: {why}"
-            bad.add(field)
-        else:
-            return
-
-
-def _readers(type_: type[Entry]) -> dict[str, Callable[[str], Any]]:
-    return {field.name: _reader(field.name, field.type) for field in msgspec.structs.fields(type_)}
+def _sentence(why: str) -> str:
+    if "matching regex" in why:
+        return "use 1 to 32 of a-z, 0-9 and '-'"
+    return why.replace("Invalid enum value", "is none of the words for this column:")
 
 
 def _reader(name: str, type_: Any) -> Callable[[str], Any]:

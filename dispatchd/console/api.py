@@ -145,7 +145,7 @@ class Handlers:
             ladder = view.state.ladders.get(id_) if _WALLS[route.table](scope, id_) else None
             if ladder is None:
                 raise not_found(route.table.removesuffix("s"), id_)
-            return answer(heard.not_heard_list(view.state, ladder, view.now_ms))
+            return answer(heard.not_heard_list(view.state, ladder))
 
     async def replay(self, request: Request, route: Route) -> Response:
         id_ = request.path_params["id"]

@@ -210,7 +210,10 @@ class IncidentDoc(_Doc, frozen=True, kw_only=True):
 
 
 class NotHeardDoc(Struct, frozen=True):
-    """One addressee below `presented`: why, and what else was tried. `patrol_heard`: another terminal of it did."""
+    """One addressee who has not heard: why ("" = it is too early to say), and what else was tried.
+
+    `patrol_heard`: another terminal of his patrol was addressed too, and heard.
+    """
 
     device: str
     patrol: str | None

@@ -57,6 +57,7 @@ _FIELDS: Final = {
     "about": ("incidents", "broadcasts"),
     "broadcast": ("broadcasts",),
     "device": ("fleet",),
+    "devices": ("fleet",),
     "patrol": ("patrols",),
     "patrols": ("patrols",),
     "incidents": ("incidents",),

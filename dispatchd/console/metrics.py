@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dispatchd import __version__
-from dispatchd.core.state import PRESENTED, State
+from dispatchd.core.state import State
 
 from . import heard
 from .ports import Health
@@ -93,7 +93,7 @@ def _site(state: State) -> Iterator[Sample]:
 
 def _not_heard(state: State, broadcast: str) -> int:
     ladder = state.ladders.get(broadcast)
-    return sum(place.rung < PRESENTED for place in heard.addressees(ladder)) if ladder else 0
+    return len(heard.not_heard(state, ladder)) if ladder else 0
 
 
 def _console(requests: Requests, feeds: "Feeds") -> Iterator[Sample]:

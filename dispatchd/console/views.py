@@ -259,7 +259,7 @@ class View:
             expires_in_ms=self.ahead(found.expires_ms),
             ladder=heard.counts(ladder) if ladder else LadderCounts(),
             patrols=heard.by_patrol(ladder) if ladder else [],
-            not_heard=heard.not_heard(self.state, ladder, self.now_ms) if ladder else [],
+            not_heard=heard.not_heard(self.state, ladder) if ladder else [],
         )
 
     def rung(self, item: str, device: str) -> str:

@@ -76,11 +76,14 @@ _WORD_ZH: Final = {
     "verify": "核实优先",
     "will": "连接断开",
     "closed": "全部收到",
+    "raised-it": "即报警者",
 }
 
 
 def word(code: str) -> str:
-    """A code in Chinese, itself when it has no word yet."""
+    """A code in Chinese, itself when it has no word yet; `committed I` names the incident."""
+    if code.startswith("committed "):
+        return f"正在处置 {code.removeprefix('committed ')}"
     return _WORD_ZH.get(code, code)
 
 
@@ -146,7 +149,7 @@ def _ring(x: f.RingOpened) -> Words:
 
 def candidate(c: Candidate) -> Words:
     """One patrol that was looked at for a ring, and why it was chosen or not."""
-    zh, en = ("选中", "chosen") if c.chosen else ("未选", "passed over")
+    zh, en = ("选中", "chosen") if c.chosen else ("未选", "not called")
     why_zh, why_en = (f":{word(c.why)}", f": {c.why}") if c.why else ("", "")
     terminals = names(c.devices, 4)
     return Words(
@@ -197,7 +200,7 @@ def _fields(x: Fact, *, zh: bool) -> dict[str, str]:
 
 
 def _shown(name: str, value: Any, *, zh: bool) -> str:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return names([str(v) for v in value])
     if name in ("after_ms", "waited_ms", "silent_ms"):
         return seconds(value)
