@@ -29,14 +29,14 @@ fresh = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-ids = st.sampled_from(["", "i-1", "i-2", "b-7", "pillar-03", "中文", "it's"])
-kinds = st.sampled_from(["alarm_raised", "rung", "answer", "x;--"])
+ids = st.sampled_from(["", "i-1", "it's 中文"])
+kinds = st.sampled_from(["alarm_raised", "rung"])
 int64 = st.integers(-(2**63), 2**63 - 1)
 small = st.integers(0, 2**40)
 new_rows = st.builds(
     NewRow, small, int64, kinds | st.text(max_size=8), st.integers(1, 99), ids, st.binary(max_size=64)
 )
-batches = st.lists(st.lists(new_rows, max_size=12), max_size=8)
+batches = st.lists(st.lists(new_rows, max_size=12), min_size=1, max_size=8)
 
 
 def numbered(given_batches: list[list[NewRow]]) -> list[Row]:
@@ -82,6 +82,14 @@ def test_rows_are_found_by_what_they_are_about_and_by_kind(
     assert store.rows_about(about, after) == of_it
     assert store.rows_of_kind(kind, newest=limit) == of_kind[:limit]
     assert store.rows_of_kind(kind) == of_kind
+
+
+def test_rows_about_come_oldest_first_and_rows_of_a_kind_newest_first(store: Store) -> None:
+    for n in range(6):
+        store.commit([new_row(n, about="i-1", kind="rung"), new_row(n, about=""), new_row(n, about="i-2")])
+    assert [r.seq for r in store.rows_about("i-1", 1, 3)] == [4, 7, 10]
+    assert [r.seq for r in store.rows_of_kind("rung", newest=3)] == [16, 13, 10]
+    assert store.rows_about("") == []
 
 
 def test_rows_end_where_the_journal_ended_at_the_call(store: Store) -> None:
@@ -256,8 +264,8 @@ def test_threads_commit_and_read_side_by_side(store: Store) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
+        thread.join(20)
+        assert not thread.is_alive()
     assert wrong == []
     for writer in range(4):
         assert [r.kind for r in store.rows_about(f"w-{writer}")] == [
