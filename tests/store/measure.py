@@ -1,4 +1,4 @@
-"""How fast the SQLite store is on this machine: `python -m tests.store.measure [FOLDER]`. It prints, it judges nothing.
+"""How fast the SQLite store is here: `python -m tests.store.measure [FOLDER]`. It prints, it judges nothing.
 
 Commits of 200-byte rows one by one and in batches; then 1,000,000 rows and what a start has to read of them.
 """
