@@ -199,10 +199,11 @@ class GuardedBroker(Broker):
         try:
             while not isinstance(packet := await client.next_packet(), DisconnectPacket):
                 await self._handle(client, packet)
+            client.session.will_flag = False
         except (ClientLeft, OSError) as error:
             log.info("%s is gone: %s", client.user, error)
-            self._publish_will(client)
         finally:
+            self._publish_will(client)
             self._forget(client)
 
     def _forget(self, client: Client) -> None:

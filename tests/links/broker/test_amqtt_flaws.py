@@ -14,6 +14,7 @@ from dispatchd.links.broker import limits
 from dispatchd.links.broker.access import Access, Grant, hash_secret
 from tests.links.broker.harness import (
     GRANTS,
+    PATIENCE_S,
     ROOT,
     SECRETS,
     Raw,
@@ -29,6 +30,7 @@ from tests.links.broker.harness import (
 
 DOWN = f"{ROOT}/d/pillar-1/down"
 PRESENCE = f"{ROOT}/d/pillar-1/presence"
+NEVER_S = 6 * PATIENCE_S  # a limit that must not be what a test sees
 
 
 async def test_a_client_that_logs_in_is_sent_nothing_it_did_not_ask_for() -> None:
@@ -96,7 +98,8 @@ async def test_a_hundred_log_ins_do_not_hold_up_a_message() -> None:
             raw.abort()
 
 
-async def test_a_packet_is_measured_before_it_is_read() -> None:
+async def test_a_packet_is_measured_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LOGIN_TIMEOUT_S", NEVER_S)
     async with in_process() as (_, port):
         over = limits.MAX_LOGIN_PACKET_BYTES + 1
         raw = await Raw.open(port)
@@ -115,6 +118,7 @@ async def test_who_sends_no_connect_is_closed_in_time(monkeypatch: pytest.Monkey
 
 async def test_idle_strangers_cannot_shut_a_device_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_PENDING_LOGINS", 3)
+    monkeypatch.setattr(limits, "LOGIN_TIMEOUT_S", NEVER_S)
     async with in_process() as (broker, port):
         strangers = [await Raw.open(port) for _ in range(5)]
         raw = await Raw.log_in(port, "pillar-1")
@@ -190,6 +194,14 @@ async def test_a_malformed_filter_is_refused(bad: str) -> None:
         raw = await Raw.log_in(port, "pillar-1")
         raw.writer.write(packet(0x82, b"\x00\x01" + text(bad) + b"\x00"))
         assert await raw.read(5) == b"\x90\x03\x00\x01\x80"
+
+
+@pytest.mark.parametrize("closed", ["#", f"{ROOT}/#", f"{ROOT}/d/terminal-1/down/#", f"{ROOT}/g/tg-1/down/#"])
+async def test_a_filter_beyond_the_grant_is_refused_and_said(closed: str) -> None:
+    async with in_process() as (_, port):
+        raw = await Raw.log_in(port, "pillar-1")
+        raw.writer.write(packet(0x82, b"\x00\x01" + text(closed) + b"\x00" + text(f"{DOWN}/#") + b"\x01"))
+        assert await raw.read(6) == b"\x90\x04\x00\x01\x80\x01"
 
 
 async def test_filters_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from dispatchd.links.broker import process
 from dispatchd.links.broker.process import RESTART_LIMIT, BrokerFailed, EmbeddedBroker
 from tests.links.broker.harness import (
     BOTH,
@@ -82,10 +83,32 @@ async def test_a_killed_broker_comes_back_on_the_same_port(kind: Kind, tmp_path:
 
 @BOTH
 async def test_a_reload_during_an_outage_is_in_force_after_it(kind: Kind, tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path, cast(), prefer=kind)
+    await broker.start()
+    os.kill(broker.pid, signal.SIGKILL)
+    assert broker._child is not None
+    await broker._child.exited.wait()
+    await broker.reload(cast(without=["pillar-1"]))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(broker.wait(), name="broker-watch")
+        await until_answered(broker.port, "terminal-1")
+        raw = await Raw.open(broker.port)
+        raw.writer.write(connect_packet("pillar-1", SECRETS["pillar-1"]))
+        assert await raw.closed_by_broker() == b"\x20\x02\x00\x05"
+        await broker.stop()
+
+
+@BOTH
+async def test_a_broker_that_does_not_confirm_a_reload_is_replaced(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "RELOAD_TIMEOUT_S", 0.5)
     async with running(kind, tmp_path) as broker:
-        os.kill(broker.pid, signal.SIGKILL)
+        pid = broker.pid
+        os.kill(pid, signal.SIGSTOP)
         await broker.reload(cast(without=["pillar-1"]))
         await until_answered(broker.port, "terminal-1")
+        assert broker.pid != pid
         raw = await Raw.open(broker.port)
         raw.writer.write(connect_packet("pillar-1", SECRETS["pillar-1"]))
         assert await raw.closed_by_broker() == b"\x20\x02\x00\x05"
