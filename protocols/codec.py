@@ -1,0 +1,99 @@
+"""Bytes to messages and back. Every decoder is total: any bytes give a message or a ProtocolError.
+
+An alarm is special: whatever of it can be read counts. If the bytes are a MessagePack map at all, an alarm
+comes out, if need be a one-key alarm whose key is the digest of its bytes.
+"""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from . import down, up
+from .errors import ProtocolError
+from .types import Key, Position
+
+MAX_UP_BYTES: Final = 16 * 1024
+"""A longer up message is refused unread."""
+
+_encoder = msgspec.msgpack.Encoder()
+_UP: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in up.KINDS.items()}
+_DOWN: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in down.KINDS.items()}
+_GROUP: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in down.GROUP_KINDS.items()}
+_PRESENCE: Final = msgspec.msgpack.Decoder(up.Presence)
+_ANY: Final = msgspec.msgpack.Decoder(dict[str, Any])
+UP_KIND: Final = {type_: kind for kind, type_ in up.KINDS.items()}
+DOWN_KIND: Final = {type_: kind for kind, type_ in down.KINDS.items()}
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, ValueError)
+
+
+def encode(message: Struct) -> bytes:
+    """Of any message of this package."""
+    return _encoder.encode(message)
+
+
+def decode_up(kind: str, data: bytes) -> up.Up:
+    """A device's message; ProtocolError `unknown-kind`, `oversize` or `malformed`."""
+    decoder = _UP.get(kind)
+    if decoder is None:
+        raise ProtocolError("unknown-kind", f"{kind[:40]!r} is no up kind of version 1")
+    try:
+        return _decode(decoder, kind, data)  # type: ignore[no-any-return]
+    except ProtocolError as error:
+        if kind != "alarm" or error.code == "oversize":
+            raise
+        return salvage_alarm(data, error)
+
+
+def decode_presence(data: bytes) -> up.Presence:
+    return _decode(_PRESENCE, "presence", data)  # type: ignore[no-any-return]
+
+
+def decode_down(kind: str, body: bytes, *, group: bool = False) -> down.Down:
+    """The body of an envelope; ProtocolError as for decode_up."""
+    decoder = (_GROUP if group else _DOWN).get(kind)
+    if decoder is None:
+        raise ProtocolError("unknown-kind", f"{kind[:40]!r} is no down kind of version 1")
+    return _decode(decoder, kind, body)  # type: ignore[no-any-return]
+
+
+def _decode(decoder: Any, kind: str, data: bytes) -> Any:
+    if len(data) > MAX_UP_BYTES:
+        raise ProtocolError("oversize", f"{len(data)} bytes are more than a message has ({MAX_UP_BYTES})")
+    try:
+        return decoder.decode(data)
+    except _UNREADABLE as error:
+        raise ProtocolError("malformed", f"no {kind}: {error}") from None
+
+
+def salvage_alarm(data: bytes, why: ProtocolError) -> up.Alarm:
+    """What can be read of a damaged alarm; `why` again when it is no map at all."""
+    try:
+        fields = _ANY.decode(data)
+    except _UNREADABLE:
+        raise why from None
+    read = {name: _part(fields, name, type_) for name, type_ in _ALARM_PARTS.items()}
+    key = read.pop("key") or Key("raw-" + hashlib.sha256(data).hexdigest()[:24], 0)
+    return up.Alarm(key=key, **{name: value for name, value in read.items() if value is not None})
+
+
+_ALARM_PARTS: Final[dict[str, Any]] = {
+    "key": Key,
+    "kind": str,
+    "age_ms": int,
+    "position": Position,
+    "drill": bool,
+    "detail": str,
+}
+
+
+def _part(fields: dict[str, Any], name: str, type_: Any) -> Any:
+    if name not in fields:
+        return None
+    try:
+        value = msgspec.convert(fields[name], type_)
+        msgspec.convert({"key": {"boot": "x", "seq": 0}, name: fields[name]}, up.Alarm)
+    except _UNREADABLE:
+        return None
+    return value

@@ -1,0 +1,245 @@
+"""The site file: one readable TOML with everything a site has. Structs, their checks, and a reader.
+
+`load` gives a Site in which every reference is known, the units are one tree, and every id is one; or a
+SiteError that names every fault at once, each with its place in the file.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .rules import Override, Rules
+from .types import Id, Latitude, Longitude, ShortText
+
+MAX_SITE_BYTES: Final = 16 * 1024 * 1024
+
+
+class SiteError(ValueError):
+    """All faults of a site file, one sentence each in `faults`."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class _Entry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    id: Id
+    name: ShortText = ""
+    name_en: ShortText = ""
+
+
+class Unit(_Entry, frozen=True, kw_only=True):
+    """单位: sub-bureau, station, community police room … one tree; `parent` is None for the top only."""
+
+    parent: Id | None = None
+    level: ShortText = ""
+    duty_level: ShortText = ""
+    duty_leaders: list[Id] = []
+    phone: ShortText = ""
+
+
+class Point(_Entry, frozen=True, kw_only=True):
+    """集结点: a numbered rally point with a police lamp."""
+
+    unit: Id
+    number: ShortText
+    lat: Latitude
+    lon: Longitude
+
+
+class Patrol(_Entry, frozen=True, kw_only=True):
+    """巡逻组: people on duty together, with any number of terminals. `standby`: at home, slower."""
+
+    unit: Id
+    force: Literal["police", "auxiliary", "volunteer"]
+    on_duty: bool = True
+    standby: bool = False
+
+
+class Device(_Entry, frozen=True, kw_only=True):
+    """终端 or 报警柱. A pillar stands at a rally point or has its own position; a terminal serves a patrol."""
+
+    kind: Literal["pillar", "terminal"]
+    unit: Id
+    point: Id | None = None
+    patrol: Id | None = None
+    lat: Latitude | None = None
+    lon: Longitude | None = None
+    profile: Literal["A", "B", "C"] = "A"
+    in_service: bool = True
+    display: bool = False
+
+
+class TalkGroup(_Entry, frozen=True, kw_only=True):
+    """通话组: members are devices of `units` (with all below) and `devices`."""
+
+    unit: Id
+    units: list[Id] = []
+    devices: list[Id] = []
+
+
+class Operator(_Entry, frozen=True, kw_only=True):
+    """指挥员: sees and commands the subtree of `unit`, as `role` allows. `police`: says 民警 to the citizen."""
+
+    unit: Id
+    role: Literal["viewer", "operator", "duty-leader", "admin"]
+    police: bool = False
+    token_hash: Annotated[
+        str, Meta(max_length=64, description="SHA-256 hex of the token; none = cannot sign in")
+    ] = ""
+
+
+class Site(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything a site has. Lists are in file order."""
+
+    name: ShortText = ""
+    timezone: ShortText = "Asia/Shanghai"
+    root: ShortText = "dispatch/v1"
+    rules: Rules = Rules()
+    override: list[Override] = []
+    unit: list[Unit] = []
+    point: list[Point] = []
+    patrol: list[Patrol] = []
+    device: list[Device] = []
+    talk_group: list[TalkGroup] = []
+    operator: list[Operator] = []
+
+
+Entry = Unit | Point | Patrol | Device | TalkGroup | Operator
+TABLES: Final[dict[str, type[Entry]]] = {
+    "unit": Unit,
+    "point": Point,
+    "patrol": Patrol,
+    "device": Device,
+    "talk_group": TalkGroup,
+    "operator": Operator,
+}
+REFERENCES: Final = {
+    "unit": (("parent", "unit"), ("duty_leaders", "device")),
+    "point": (("unit", "unit"),),
+    "patrol": (("unit", "unit"),),
+    "device": (("unit", "unit"), ("point", "point"), ("patrol", "patrol")),
+    "talk_group": (("unit", "unit"), ("units", "unit"), ("devices", "device")),
+    "operator": (("unit", "unit"),),
+}
+"""Table → (field, table it points to); a field is an id, a list of ids or None."""
+
+
+def load(text: str) -> Site:
+    """Of the TOML text; SiteError with every fault found."""
+    if len(text.encode()) > MAX_SITE_BYTES:
+        raise SiteError([f"the site file is longer than {MAX_SITE_BYTES // 2**20} MiB"])
+    try:
+        raw = msgspec.toml.decode(text)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SiteError([f"not readable as TOML: {error}"]) from None
+    site, faults = convert(raw)
+    if faults or site is None:
+        raise SiteError(faults)
+    return site
+
+
+def convert(raw: dict[str, Any]) -> tuple[Site | None, list[str]]:
+    """A Site of plain values and every fault: row by row, so that one bad row does not hide the next."""
+    good: dict[str, Any] = {k: v for k, v in raw.items() if k not in TABLES}
+    faults: list[str] = []
+    for table, type_ in TABLES.items():
+        rows = raw.get(table, [])
+        good[table] = list(_rows(table, type_, rows if isinstance(rows, list) else [rows], faults))
+    try:
+        site = msgspec.convert(good, Site)
+    except msgspec.ValidationError as error:
+        return None, [*faults, str(error)]
+    return site, [*faults, *check(site)]
+
+
+def _rows(table: str, type_: type[Entry], rows: list[Any], faults: list[str]) -> Iterator[Entry]:
+    for number, row in enumerate(rows, 1):
+        try:
+            yield msgspec.convert(row, type_)
+        except msgspec.ValidationError as error:
+            name = row.get("id", "") if isinstance(row, dict) else ""
+            faults.append(f"{table} row {number} {name}: {error}")
+
+
+def check(site: Site) -> list[str]:
+    """Faults across rows: doubles, unknown references, trees that are none, numbers that do not fit."""
+    return [
+        *_doubles(site),
+        *_unknown(site),
+        *_tree(site.unit),
+        *_devices(site.device),
+        *_override_faults(site.rules, site.override, {unit.id for unit in site.unit}),
+    ]
+
+
+def table(site: Site, name: str) -> list[Entry]:
+    entries: list[Entry] = getattr(site, name)
+    return entries
+
+
+def _doubles(site: Site) -> Iterator[str]:
+    for name in TABLES:
+        for id_, count in Counter(entry.id for entry in table(site, name)).items():
+            if count > 1:
+                yield f"{name} {id_}: stands {count} times; ids are given once"
+
+
+def _unknown(site: Site) -> Iterator[str]:
+    ids = {name: {entry.id for entry in table(site, name)} for name in TABLES}
+    for name in TABLES:
+        for entry in table(site, name):
+            for field, target in REFERENCES[name]:
+                for id_ in _ids(getattr(entry, field)):
+                    if id_ not in ids[target]:
+                        yield f"{name} {entry.id}: {field} {id_!r} is no {target} of this site"
+
+
+def _ids(value: str | list[str] | None) -> Iterable[str]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def _tree(units: list[Unit]) -> Iterator[str]:
+    tops = [unit.id for unit in units if unit.parent is None]
+    if units and len(tops) != 1:
+        yield f"units need exactly one top (without parent); found {len(tops)}: {', '.join(tops[:5])}"
+    parents = {unit.id: unit.parent for unit in units}
+    for unit in units:
+        seen: set[str] = set()
+        at: str | None = unit.id
+        while at is not None and at not in seen:
+            seen.add(at)
+            at = parents.get(at)
+        if at is not None:
+            yield f"unit {unit.id}: is its own superior (circle through {at})"
+
+
+def _devices(devices: list[Device]) -> Iterator[str]:
+    for device in devices:
+        if device.kind == "pillar" and device.patrol:
+            yield f"device {device.id}: a pillar serves no patrol"
+        if (device.lat is None) != (device.lon is None):
+            yield f"device {device.id}: give both lat and lon, or neither"
+
+
+def _override_faults(rules: Rules, overrides: list[Override], units: set[str]) -> Iterator[str]:
+    for number, override in enumerate(overrides, 1):
+        if override.unit is not None and override.unit not in units:
+            yield f"override {number}: {override.unit!r} is no unit of this site"
+        try:
+            overridden(rules, [override])
+        except msgspec.ValidationError as error:
+            yield f"override {number}: {error}"
+
+
+def overridden(rules: Rules, overrides: Iterable[Override]) -> Rules:
+    """`rules` with the overrides laid over it in order; ValidationError for a number out of bounds."""
+    values = msgspec.structs.asdict(rules)
+    for override in overrides:
+        values.update(override.values)
+    return msgspec.convert(values, Rules)
