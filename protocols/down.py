@@ -130,7 +130,7 @@ class BroadcastCancel(Struct, frozen=True, omit_defaults=True):
 
 
 class Prompt(Struct, frozen=True, omit_defaults=True):
-    """What a pillar tells the citizen: voice, light and text of `code` (protocols/prompts.py).
+    """What a pillar tells the citizen: voice, light and text of `code` (docs/wire.md).
 
     `until` is the site time after which it is not said any more (light and text stay).
     """
