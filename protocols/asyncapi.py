@@ -39,10 +39,10 @@ def document() -> dict[str, Any]:
             "version": "1",
             "license": {"name": "Apache-2.0"},
             "description": "MQTT 3.1.1 between the dispatch server and pillars and terminals, as a device"
-            " sees it: `send` is what a device publishes, `receive` what it is sent. Payloads are MessagePack maps"
-            " with the field names below; unknown fields are ignored, unknown enum values (x-known-values)"
-            " are kept. Every down payload is an Envelope whose body is the message. docs/wire.md has the order"
-            " of messages and the profiles.",
+            " sees it: `send` is what a device publishes, `receive` what it is sent. Payloads are MessagePack"
+            " maps with the field names below; unknown fields are ignored, unknown enum values"
+            " (x-known-values) are kept. Every down payload is an Envelope whose body is the message."
+            " docs/wire.md has the order of messages and the profiles.",
         },
         "defaultContentType": CONTENT_TYPE,
         "servers": {"site": _server()},
