@@ -1,4 +1,4 @@
-"""Golden vectors: our codec against the file, and against the independent msgpack package in both directions."""
+"""Golden vectors: our codec against the file, and against the msgpack package in both directions."""
 
 import os
 

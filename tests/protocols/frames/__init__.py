@@ -191,7 +191,7 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
             {
                 **BROADCAST,
                 "priority": "emergency",
-                "lang": "zh",
+                "lang": "en",
                 "sender": "指挥中心",
                 "expires_at": 1_795_309_200_000,
                 "ack": True,
