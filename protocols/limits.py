@@ -14,17 +14,19 @@ from .up import KEEP_RECEIPTED_DAYS, RETRY_FIRST_S, RETRY_MAX_S, STATE_EVERY_S
 
 KEEP_ALIVE_S: Final = 5
 """MQTT keep-alive: the broker cuts a silent connection after one and a half of it and publishes its will."""
-RECONNECT_FIRST_S: Final = 1
-RECONNECT_MAX_S: Final = 30
-"""Waits between connects double from the first to the last, each times a random 0.5 to 1."""
+RECONNECT_FIRST_S: Final = 0.5
+RECONNECT_MAX_S: Final = 15
+"""Waits between connects: random, up to a limit that doubles from the first to the last of these."""
 NEXT_PATH_AFTER_S: Final = 5
 """A device with several sites or paths tries the next when an alarm has no receipt after this."""
 MAX_PATHS: Final = 3
 STUCK_AFTER_S: Final = 30
 """A key held so long is one alarm and a `stuck` fault."""
 EMERGENCY_HOLD_S: Final = 1
-MAX_OUTBOX: Final = 10_000
-"""Messages a device keeps unreceipted: beyond it the oldest rung, then the oldest other, never an alarm."""
+SECOND_PRESS_S: Final = 2
+"""Inside an open question a second press within this makes the two a yes; alone it is a no."""
+MAX_OUTBOX: Final = 2000
+"""Unreceipted messages a device keeps, alarms not counted: beyond it the oldest rungs go first, alarms never."""
 HELLO_AGAIN_S: Final = 5
 """A hello without an answer is said again, with a new nonce."""
 
@@ -50,9 +52,9 @@ TABLE: Final = (
         RECONNECT_FIRST_S,
         "s",
         "device",
-        "wait before the first reconnect, ×0.5–1 at random",
+        "limit of the random wait before the first reconnect",
     ),
-    Limit("reconnect_max_s", RECONNECT_MAX_S, "s", "device", "the waits double up to this, ×0.5–1 at random"),
+    Limit("reconnect_max_s", RECONNECT_MAX_S, "s", "device", "that limit doubles up to this"),
     Limit(
         "hello_again_s", HELLO_AGAIN_S, "s", "device", "an unanswered hello is said again, with a new nonce"
     ),
@@ -75,7 +77,7 @@ TABLE: Final = (
         MAX_OUTBOX,
         "messages",
         "device",
-        "kept unreceipted; beyond it rungs go first, alarms never",
+        "unreceipted besides alarms; beyond it rungs go first, alarms never",
     ),
     Limit(
         "keep_receipted_days",
@@ -124,6 +126,10 @@ TABLE: Final = (
         "terminal",
         "hold of the emergency key that raises an alarm",
     ),
+    Limit(
+        "second_press_s", SECOND_PRESS_S, "s", "pillar", "in an open question: two presses within it are yes"
+    ),
+    Limit("question_s", _RULES.question_s, "s", "pillar", "a question stays open for (rule)"),
     Limit(
         "stuck_after_s", STUCK_AFTER_S, "s", "pillar", "a key held so long: one alarm, and one `stuck` more"
     ),
