@@ -26,7 +26,7 @@ EMERGENCY_HOLD_S: Final = 1
 SECOND_PRESS_S: Final = 2
 """Inside an open question a second press within this makes the two a yes; alone it is a no."""
 MAX_OUTBOX: Final = 2000
-"""Unreceipted messages a device keeps, alarms not counted: beyond it the oldest rungs go first, alarms never."""
+"""Unreceipted messages a device keeps, alarms not counted; beyond it the oldest rungs go first."""
 HELLO_AGAIN_S: Final = 5
 """A hello without an answer is said again, with a new nonce."""
 
