@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from .prompts import LIGHTS, PROMPTS, UNCHANGED
 from .types import (
     AlarmKind,
     Count,
@@ -137,10 +138,10 @@ class Prompt(Struct, frozen=True, omit_defaults=True):
 
     item: Id
     incident: Id
-    code: Word
+    code: Annotated[Word, known(*PROMPTS)]
     text: Text = ""
     text_en: Text = ""
-    light: Word = "off"
+    light: Annotated[Word, known(*LIGHTS, UNCHANGED)] = "off"
     until: TimeMs = 0
     question: Id | None = None
     drill: bool = False

@@ -6,6 +6,9 @@ Light patterns blink at 2 Hz at most and differ by rhythm, not by colour.
 
 from typing import Final, NamedTuple
 
+UNCHANGED: Final = "unchanged"
+"""As a prompt's light: leave it as it is."""
+
 
 class PromptText(NamedTuple):
     zh: str
@@ -28,7 +31,7 @@ PROMPTS: Final[dict[str, PromptText]] = {
     "question": PromptText(
         "请回答:按两下为是,按一下为否", "Please answer: two presses yes, one press no", "triple-blink"
     ),
-    "silent": PromptText("", "", "unchanged"),
+    "silent": PromptText("", "", UNCHANGED),
     "ended": PromptText("", "", "off"),
 }
 LIGHT_PATTERNS: Final[dict[str, tuple[int, ...]]] = {

@@ -2,27 +2,29 @@
 
 import pytest
 
-from protocols.prompts import LIGHT_PATTERNS, LIGHTS, PROMPTS
+from protocols.prompts import LIGHT_PATTERNS, LIGHTS, PROMPTS, UNCHANGED
 
 MEANINGS = ("sending", "delivered", "accepted", "coming", "not-delivered", "question", "ended")
 """What a person must tell apart by light alone; `wait` repeats delivered, a policeman is an owner too."""
+WORDLESS = ("ended", "silent")
 
 
 def test_each_meaning_has_a_light_of_its_own() -> None:
     lights = [PROMPTS[code].light for code in MEANINGS]
     assert len(set(lights)) == len(lights)
-    assert set(PROMPTS) - set(MEANINGS) == {"wait", "police-accepted"}
+    assert set(PROMPTS) - set(MEANINGS) == {"wait", "police-accepted", "silent"}
     assert PROMPTS["wait"].light == PROMPTS["delivered"].light
     assert PROMPTS["police-accepted"].light == PROMPTS["accepted"].light
+    assert PROMPTS["silent"].light == UNCHANGED
 
 
 @pytest.mark.parametrize("code", PROMPTS)
 def test_every_prompt_is_said_in_both_languages_and_has_a_known_light(code: str) -> None:
     prompt = PROMPTS[code]
-    assert bool(prompt.zh) == bool(prompt.en) == (code != "ended")
-    assert prompt.light in LIGHTS
+    assert bool(prompt.zh) == bool(prompt.en) == (code not in WORDLESS)
+    assert prompt.light in {*LIGHTS, UNCHANGED}
     assert prompt.en.isascii()
-    assert code == "ended" or not prompt.zh.isascii()
+    assert code in WORDLESS or not prompt.zh.isascii()
 
 
 @pytest.mark.parametrize("name", [name for name in LIGHTS if len(LIGHT_PATTERNS[name]) > 1])
