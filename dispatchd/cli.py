@@ -1,5 +1,5 @@
-"""`dispatchd`: one application with subcommands. The cause of an error goes to stderr as a sentence with the next step;
-a traceback only with --debug. Exit codes: dispatchd/ctl/errors.py, told in docs/operators.md.
+"""`dispatchd`: one application with subcommands. The cause of an error goes to stderr as a sentence with the
+next step; a traceback only with --debug. Exit codes: dispatchd/ctl/errors.py, told in docs/operators.md.
 """
 
 import argparse
@@ -86,9 +86,27 @@ def _add_run(parent: Any) -> None:
 
 
 def _run(shell: Shell) -> int:
-    from dispatchd import app
+    from dispatchd import app, log
+    from dispatchd.config import ConfigError
+    from dispatchd.console.server import ListenError
+    from dispatchd.store.base import StoreError
 
-    return app.run(_config(shell))
+    config = _config(shell)
+    log.configure(config.log.level, config.log.format)
+    try:
+        app.run(config)
+    except (app.StartError, ListenError, StoreError, ConfigError) as error:
+        raise CliError(str(error), errors.BAD_FILE) from error
+    except ExceptionGroup as group:
+        causes = "; ".join(f"{error} ({type(error).__name__})" for error in _leaves(group))
+        raise CliError(f"The daemon stopped: {causes}", errors.INTERNAL) from group
+    return errors.OK
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [error]
 
 
 def _config(shell: Shell) -> Any:

@@ -1,6 +1,6 @@
-"""Lists as a station really has them: CSV from a spreadsheet, UTF-8 with or without BOM or GB18030, Chinese or English
-headers, comma, semicolon or tab. Pure: bytes in, entries or every fault out, each with its row number.
-"""
+"""Lists as a station really has them: CSV from a spreadsheet, UTF-8 with or without BOM or GB18030, Chinese
+or English headers, comma, semicolon or tab. Pure: bytes in, entries or every fault out, each with its row
+number."""
 
 import csv
 import io

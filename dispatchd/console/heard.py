@@ -1,7 +1,7 @@
 """Who has heard an item, who has not, and why: pure readings of a ladder.
 
-Who counts as having heard, and the reasons why not, are the core's. Places made by a second route (`via` another
-way) help their patrol but are no addressees themselves.
+Who counts as having heard, and the reasons why not, are the core's. Places made by a second route (`via`
+another way) help their patrol but are no addressees themselves.
 """
 
 from collections.abc import Iterator

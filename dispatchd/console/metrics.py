@@ -1,4 +1,5 @@
-"""GET /metrics: Prometheus' text form. Counts only, no ids and no names; every metric is described in docs/api.md."""
+"""GET /metrics: Prometheus' text form. Counts only, no ids and no names; every metric is described in
+docs/api.md."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Requests:
-    """Answered HTTP requests by route and status. Bounded: routes come from the table, statuses from the code."""
+    """Answered HTTP requests by route and status. Bounded: routes come from the table, statuses from the
+    code."""
 
     def __init__(self) -> None:
         self.of: dict[tuple[str, int], int] = {}

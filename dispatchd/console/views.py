@@ -1,7 +1,8 @@
-"""The committed state as documents: pure, one method per entity. Every age counts from `now_ms`, the core's time.
+"""The committed state as documents: pure, one method per entity. Every age counts from `now_ms`, the core's
+time.
 
-A `View` is made inside `settled()` and thrown away with it. Documents do not depend on who looks; who may look is
-the business of walls.py.
+A `View` is made inside `settled()` and thrown away with it. Documents do not depend on who looks; who may
+look is the business of walls.py.
 """
 
 from collections.abc import Callable, Iterator

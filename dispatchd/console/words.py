@@ -1,4 +1,5 @@
-"""Every fact in plain words, Chinese and English: what replay prints. Pure; a fact without words fails a test."""
+"""Every fact in plain words, Chinese and English: what replay prints. Pure; a fact without words fails a
+test."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -153,7 +154,8 @@ def candidate(c: Candidate) -> Words:
     why_zh, why_en = (f":{word(c.why)}", f": {c.why}") if c.why else ("", "")
     terminals = names(c.devices, 4)
     return Words(
-        f"{c.patrol}({word(c.force)}){zh}{why_zh};距离 {metres(c.distance_m)},位置 {seconds(c.age_ms)}前,终端 {terminals}",
+        f"{c.patrol}({word(c.force)}){zh}{why_zh};距离 {metres(c.distance_m)},"
+        f"位置 {seconds(c.age_ms)}前,终端 {terminals}",
         f"{c.patrol} ({c.force}) {en}{why_en}; {metres(c.distance_m)} away, position {seconds(c.age_ms)} old, "
         f"terminals {terminals}",
     )

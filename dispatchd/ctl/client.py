@@ -1,4 +1,5 @@
-"""Talks to the running daemon as an operator: finds it through DIR/daemon.json, signs in with a token file."""
+"""Talks to the running daemon as an operator: finds it through DIR/daemon.json, signs in with a token
+file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,5 @@
-"""`dispatchd device add` and `dispatchd operator add`: who may connect. A secret is made here, shown once, never sent."""
+"""`dispatchd device add` and `dispatchd operator add`: who may connect. A secret is made here, shown once,
+never sent."""
 
 import json
 import secrets
@@ -42,7 +43,8 @@ def add_device(shell: Shell) -> int:
 
 
 def _device_entry(shell: Shell, site: dict[str, Any]) -> dict[str, Any]:
-    """Its present entry with what the flags say; a new one needs a unit, its patrol's or its point's serves too."""
+    """Its present entry with what the flags say; a new one needs a unit, its patrol's or its point's serves
+    too."""
     args = shell.args
     by_id = {table: {e["id"]: e for e in site.get(table, [])} for table in ("device", "patrol", "point")}
     entry = dict(by_id["device"].get(args.id, {"id": args.id, "kind": "terminal"}))

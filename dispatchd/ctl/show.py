@@ -304,6 +304,7 @@ def done(answer: Doc, lang: Lang) -> str:
 
 
 def step(found: Doc, lang: Lang, *, why: bool = True) -> list[str]:
-    """One step of a replay: site time, core time in seconds, what happened, and for a ring why each was chosen."""
+    """One step of a replay: site time, core time in seconds, what happened, and for a ring why each was
+    chosen."""
     head = f"{found['time']}  [{found['now_ms'] / 1000:.3f}]  {found[lang]}"
     return [head, *(f"      {line}" for line in found[f"because_{lang}"])] if why else [head]

@@ -4,7 +4,8 @@ The daemon's commands are the measure: a test finds each of them here, or in the
 """
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from protocols.types import OUTCOMES, PRIORITIES
@@ -17,7 +18,7 @@ class Flag(NamedTuple):
 
     name: str
     help: str
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 class Verb(NamedTuple):
