@@ -100,7 +100,8 @@ class SignIn:
         found = find_operator(state, token)
         if found is not None:
             return found
-        self._bad.count(address)
+        if token:
+            self._bad.count(address)
         raise ApiError(
             401,
             "not-signed-in",

@@ -301,8 +301,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.RungReached: _rung,
     f.RungFailed: _plain("{device}:{item} 未达,{reason}", "{device}: {item} failed, {reason}"),
     f.RouteTried: _plain(
-        "{device} 未收到({reason}),改走 {route} → {to}",
-        "{device} has not heard ({reason}): tried {route} → {to}",
+        "{devices} 未收到,改走 {route} → {to}", "{devices} have not heard: tried {route} → {to}"
     ),
     f.AddresseeLeft: _plain("{device} 已离开", "{device} left"),
     f.LadderExpired: _plain("{item} 过期,{not_heard} 台未收到", "{item} expired, {not_heard} have not heard"),
