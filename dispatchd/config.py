@@ -52,11 +52,13 @@ class Broker(_Section, frozen=True):
     ] = "auto"
     listen: Annotated[
         str,
-        Meta(max_length=100, description="HOST:PORT of a broker that dispatchd starts; port 0 takes a free one"),
+        Meta(
+            max_length=100, description="HOST:PORT of a broker that dispatchd starts; port 0 takes a free one"
+        ),
     ] = "127.0.0.1:1883"
-    url: Annotated[
-        str, Meta(max_length=500, description="mqtt://HOST:PORT of the broker, with mode url")
-    ] = ""
+    url: Annotated[str, Meta(max_length=500, description="mqtt://HOST:PORT of the broker, with mode url")] = (
+        ""
+    )
     username: Annotated[str, Meta(max_length=100, description="dispatchd's user at that broker")] = ""
     password_file: Annotated[str, Meta(max_length=4096, description="file that holds its password")] = ""
 
@@ -100,7 +102,11 @@ class Limits(_Section, frozen=True):
     ] = 256
     snapshot_every_facts: Annotated[
         int,
-        Meta(ge=100, le=1_000_000, description="a snapshot is saved after so many facts; it bounds the start-up time"),
+        Meta(
+            ge=100,
+            le=1_000_000,
+            description="a snapshot is saved after so many facts; it bounds the start-up time",
+        ),
     ] = 20_000
 
 
@@ -116,7 +122,10 @@ class Config(_Section, frozen=True):
     ] = ".state"
     site: Annotated[
         str,
-        Meta(max_length=4096, description="site file applied at the first start, when the store has no site yet"),
+        Meta(
+            max_length=4096,
+            description="site file applied at the first start, when the store has no site yet",
+        ),
     ] = ""
     http: Http = Http()
     broker: Broker = Broker()
@@ -164,7 +173,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_bytes()[: MAX_CONFIG_BYTES + 1]
         if len(text) > MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path} is longer than {MAX_CONFIG_BYTES // 1024} KiB: that is no settings file.")
+            raise ConfigError(
+                f"{path} is longer than {MAX_CONFIG_BYTES // 1024} KiB: that is no settings file."
+            )
         found = msgspec.toml.decode(text.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path and its owner.") from None
@@ -200,7 +211,9 @@ def read_secret(path: str | Path) -> str:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path and its owner.") from None
     secret = raw.decode("utf-8", "replace").strip()
     if not secret or len(raw) > MAX_SECRET_BYTES:
-        raise ConfigError(f"{path} should hold one secret on one line; it is {'too long' if secret else 'empty'}.")
+        raise ConfigError(
+            f"{path} should hold one secret on one line; it is {'too long' if secret else 'empty'}."
+        )
     return secret
 
 

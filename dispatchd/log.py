@@ -13,9 +13,13 @@ from typing import Any, Final, TextIO
 import structlog
 
 REDACTED: Final = "[redacted]"
-_SECRET_KEY: Final = re.compile(r"token|secret|password|passwd|authorization|cookie|private_?key", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile(
+    r"token|secret|password|passwd|authorization|cookie|private_?key", re.IGNORECASE
+)
 _HARMLESS: Final = frozenset({"token_file", "password_file", "admin_token_file", "secret_file"})
-_SECRET_VALUE: Final = re.compile(r"(?i:bearer)\s+[\w.~+/=-]{8,}|\$7\$\d+\$[\w+/=]+\$[\w+/=]+|(?<=://)[^/@\s]+(?=@)")
+_SECRET_VALUE: Final = re.compile(
+    r"(?i:bearer)\s+[\w.~+/=-]{8,}|\$7\$\d+\$[\w+/=]+\$[\w+/=]+|(?<=://)[^/@\s]+(?=@)"
+)
 MAX_DEPTH: Final = 6  # of nested values looked through; what lies deeper is left out of the line
 
 

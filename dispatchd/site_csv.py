@@ -52,7 +52,13 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Field → other names of its column; its own name and any spelling of case, space, '-' and '_' serve too."""
 VALUES: Final[dict[str, dict[str, str]]] = {
-    "force": {"民警": "police", "公安": "police", "辅警": "auxiliary", "志愿者": "volunteer", "群防": "volunteer"},
+    "force": {
+        "民警": "police",
+        "公安": "police",
+        "辅警": "auxiliary",
+        "志愿者": "volunteer",
+        "群防": "volunteer",
+    },
     "kind": {"报警柱": "pillar", "终端": "terminal", "对讲机": "terminal", "手台": "terminal"},
     "role": {"查看": "viewer", "指挥员": "operator", "带班领导": "duty-leader", "管理员": "admin"},
 }
@@ -116,7 +122,9 @@ def _columns(table: str, header: list[str]) -> tuple[list[str], list[str]]:
     for number, title in enumerate(header, 1):
         field = known.get(_plain(title), "")
         if not field and title.strip():
-            faults.append(f"column {number} {title.strip()!r}: {table} has no such field; it has {', '.join(names)}")
+            faults.append(
+                f"column {number} {title.strip()!r}: {table} has no such field; it has {', '.join(names)}"
+            )
         elif field in fields and field:
             faults.append(f"column {number} {title.strip()!r}: {field} stands there already")
         fields.append(field)
@@ -130,7 +138,9 @@ def _read_rows(
 ) -> None:
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 2):
-        cells = {field: cell.strip() for field, cell in zip(fields, line, strict=False) if field and cell.strip()}
+        cells = {
+            field: cell.strip() for field, cell in zip(fields, line, strict=False) if field and cell.strip()
+        }
         extra = [cell for cell in line[len(fields) :] if cell.strip()]
         if not cells and not extra:
             continue
