@@ -11,7 +11,9 @@ def access_of(state: State, root: str, daemon_hash: str) -> Access:
     """Of the committed state."""
     secrets = state.site.secret
     devices = {
-        device: Grant(secrets[device], tuple(state.settings[device].groups) if device in state.settings else ())
+        device: Grant(
+            secrets[device], tuple(state.settings[device].groups) if device in state.settings else ()
+        )
         for device in state.site.device
         if device in secrets
     }

@@ -42,6 +42,9 @@ DAEMON_USER: Final = "dispatchd"
 ACCESS_SETTLE_S: Final = 0.05
 """Changes of the access list within this go to the broker as one."""
 
+LINK_WAIT_S: Final = 10.0
+"""How long the start waits for the broker before the console opens without it."""
+
 log = structlog.get_logger("daemon")
 
 
@@ -130,7 +133,9 @@ class Daemon:
         elif self._config.site:
             log.info("a site is there already; `dispatchd site apply` changes it", root=root)
 
-    async def _start_links(self, group: asyncio.TaskGroup, store: Store, engine: Engine, numbers: Numbers) -> None:
+    async def _start_links(
+        self, group: asyncio.TaskGroup, store: Store, engine: Engine, numbers: Numbers
+    ) -> None:
         async with engine.settled() as state:
             root = state.site.root
         address = await self._broker_address(group, engine, root)
@@ -140,6 +145,11 @@ class Daemon:
         self._link, self._url, self._root = link, address.url, root
         group.create_task(link.run(), name="link")
         group.create_task(keeper.run(), name="keeping")
+        try:
+            async with asyncio.timeout(LINK_WAIT_S):
+                await link.connected.wait()
+        except TimeoutError:
+            log.error("no broker yet: the console starts, alarms cannot arrive", broker=address.url)
 
     async def _broker_address(self, group: asyncio.TaskGroup, engine: Engine, root: str) -> BrokerAddress:
         """Of the broker that runs already, or of one that is started and watched here."""
@@ -185,7 +195,9 @@ class Daemon:
             admin_token_file=str(self._dir / ADMIN_TOKEN_FILE),
         )  # fmt: skip
         write_private(self._dir / READY_FILE, msgspec.json.encode(ready))
-        log.info("ready", http=ready.http, mqtt=ready.mqtt, broker=self._broker.kind if self._broker else "url")
+        log.info(
+            "ready", http=ready.http, mqtt=ready.mqtt, broker=self._broker.kind if self._broker else "url"
+        )
         self._on_ready(ready)
 
 

@@ -79,8 +79,14 @@ class Engine:
     """Start `run` as a task; then `tell` and `ask`."""
 
     def __init__(
-        self, store: Store, perform: Callable[[list[Effect]], None], ledger: Ledger | None = None
+        self,
+        store: Store,
+        perform: Callable[[list[Effect]], None],
+        ledger: Ledger | None = None,
+        queue_max: int = QUEUE_MAX,
+        batch_max: int = BATCH_MAX,
     ) -> None:
+        self._queue_max, self._batch_max = queue_max, batch_max
         self._store = store
         self._perform = perform
         self._ledger = ledger or Ledger(store)
@@ -101,7 +107,7 @@ class Engine:
 
     async def tell(self, one: i.Input) -> Done | Refusal | None:
         """Queue an input and wait until it is committed; raises StoreError if it could not be."""
-        while len(self._queue) >= QUEUE_MAX:
+        while len(self._queue) >= self._queue_max:
             self._space.clear()
             await self._space.wait()
         answer = asyncio.get_running_loop().create_future()
@@ -111,7 +117,7 @@ class Engine:
 
     def tell_state(self, device: str, said: up.State) -> None:
         """Volatile: the newest of each device counts, nobody waits for it."""
-        if len(self._states) >= QUEUE_MAX and device not in self._states:
+        if len(self._states) >= self._queue_max and device not in self._states:
             self._health.states_dropped += 1
             return
         self._states[device] = i.DeviceSaid(device, said)
@@ -183,11 +189,11 @@ class Engine:
         deadline = self._ledger.core.deadline()
         if deadline is not None and deadline <= self.clock.now_ms():
             taken.append(_nobody(i.Tick()))
-        while self._queue and len(taken) < BATCH_MAX:
+        while self._queue and len(taken) < self._batch_max:
             taken.append(self._queue.popleft())
-        while self._states and len(taken) < BATCH_MAX:
+        while self._states and len(taken) < self._batch_max:
             taken.append(_nobody(self._states.pop(next(iter(self._states)))))
-        if len(self._queue) < QUEUE_MAX:
+        if len(self._queue) < self._queue_max:
             self._space.set()
         return taken
 

@@ -461,6 +461,7 @@ def _ring_opened(state: State, index: Index, incident: Incident, fact: f.RingOpe
     patrols = [c.patrol for c in chosen]
     if not fact.by:
         incident.ring, incident.ring_call, incident.hold, incident.exhausted = fact.ring, fact.call, "", False
+        incident.wanted = fact.wanted
     incident.everybody = incident.everybody or fact.ring == 4
     incident.calls.append(fact.call)
     state.calls[fact.call] = Call(

@@ -47,7 +47,10 @@ def _call(turn: Turn, by: str, incident: Incident, asked: c.CallMore) -> Result:
         return refusal
     wanted = {d.patrol for d in chosen if d.patrol}
     by_name = set(asked.target.patrols)
-    everyone = [rings.candidate(turn, incident, p) for p in turn.state.site.patrol.values() if p.id in wanted]
+    taken = rings.committed(turn, incident)
+    everyone = [
+        rings.candidate(turn, incident, p, taken) for p in turn.state.site.patrol.values() if p.id in wanted
+    ]
     picked = [one for one in everyone if _callable(one, by_name)]
     if not picked:
         return Refusal("nobody", "none of these patrols can be called now: " + _reasons(everyone))

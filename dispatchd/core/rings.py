@@ -25,8 +25,8 @@ EVERYBODY, BY_HAND = 4, 5
 LOOKED_AT_MAX: Final = 50
 """Candidates kept in a ring's fact beside the chosen ones: the nearest."""
 DEGREE_M: Final = 111_000
-PENDING: Final = frozenset({"called"})
-BUSY: Final = RESPONDING | PENDING
+BUSY: Final = RESPONDING | {"called"}
+LOOKED_AGAIN: Final = "looked-again"
 
 
 def enough(turn: Turn, incident: Incident) -> bool:
@@ -34,9 +34,12 @@ def enough(turn: Turn, incident: Incident) -> bool:
     forces = [_force(turn, r.patrol) for r in incident.responders.values() if r.place in RESPONDING]
     if incident.kind == "tamper":
         return bool(forces)
-    return len(forces) >= turn.rules(incident).accepts_wanted and any(
-        force != "volunteer" for force in forces
-    )
+    return len(forces) >= wanted(turn, incident) and any(force != "volunteer" for force in forces)
+
+
+def wanted(turn: Turn, incident: Incident) -> int:
+    """Accepts that are enough now; more than the rule's where a press came long after others had set out."""
+    return incident.wanted or turn.rules(incident).accepts_wanted
 
 
 def _force(turn: Turn, patrol: str) -> str:
@@ -45,22 +48,27 @@ def _force(turn: Turn, patrol: str) -> str:
 
 
 def start(turn: Turn, incident: Incident, why: str) -> None:
-    """From ring 1, unless enough are coming already."""
-    if not enough(turn, incident) and not incident.ended_ms:
+    """From ring 1, unless enough are coming already; a press long after the last wants as many again."""
+    if incident.ended_ms:
+        return
+    if not enough(turn, incident):
         _next(turn, incident, 1, why)
+    elif why == "press":
+        _next(turn, incident, 1, why, accepted_count(incident) + turn.rules(incident).accepts_wanted)
 
 
-def _next(turn: Turn, incident: Incident, ring: int, why: str) -> None:
+def _next(turn: Turn, incident: Incident, ring: int, why: str, needed: int = 0) -> None:
     """Open the first ring from `ring` on that has anybody; none left is said once, and looked at again later."""
+    quiet = incident.exhausted and why == LOOKED_AGAIN
     for number in range(ring, _last_ring(incident) + 1):
         look = _look(turn, incident, number, again=why == "press")
-        if look.chosen or not incident.exhausted:
-            open_ring(turn, incident, number, why, look)
+        if look.chosen or not quiet:
+            open_ring(turn, incident, number, why, look, needed=needed)
         if look.chosen:
             return
         if incident.ring_call:
             turn.record(f.RingClosed(incident.incident, incident.ring_call, "empty"))
-    if incident.exhausted:
+    if quiet:
         relook_ms = int(turn.rules(incident).relook_s * 1000)
         turn.index.arm(turn.now + relook_ms, "ring", incident.incident)
     else:
@@ -92,7 +100,8 @@ class Look(NamedTuple):
 
 def _look(turn: Turn, incident: Incident, ring: int, *, again: bool) -> Look:
     rules = turn.rules(incident)
-    everyone = [candidate(turn, incident, p, again=again) for p in turn.state.site.patrol.values()]
+    taken = committed(turn, incident)
+    everyone = [candidate(turn, incident, p, taken, again=again) for p in turn.state.site.patrol.values()]
     free = sorted((c for c in everyone if not c.why), key=_by_distance)
     if incident.kind == "tamper":
         chosen = [c for c in free if c.force == "police"][:1]
@@ -140,19 +149,16 @@ def looked(everyone: list[f.Candidate], chosen: list[f.Candidate], reach_m: floa
     return Look(marked + rest, len(everyone), reach_m)
 
 
-def candidate(turn: Turn, incident: Incident, patrol: Patrol, *, again: bool = False) -> f.Candidate:
+def candidate(
+    turn: Turn, incident: Incident, patrol: Patrol, taken: dict[str, str], *, again: bool = False
+) -> f.Candidate:
     """One patrol as seen from the incident; `why` says why it is not available ("" = it is)."""
     devices = _live_terminals(turn, patrol.id)
     distance, bearing, age = _seen_from(turn, incident, devices)
-    return f.Candidate(
-        patrol.id,
-        patrol.force,
-        distance,
-        bearing,
-        age,
-        devices,
-        why=_why_not(turn, incident, patrol, devices, again),
-    )
+    why = _why_not(turn, incident, patrol, devices, again)
+    if not why and patrol.id in taken:
+        why = f"committed {taken[patrol.id]}"
+    return f.Candidate(patrol.id, patrol.force, distance, bearing, age, devices, why=why)
 
 
 def _live_terminals(turn: Turn, patrol: str) -> list[str]:
@@ -178,19 +184,18 @@ def _why_not(turn: Turn, incident: Incident, patrol: Patrol, devices: list[str],
         return known.place
     if known is not None and known.place == "stood-down" and known.why == "owner":
         return "stood-down by the owner"
-    elsewhere = committed(turn, patrol.id, incident)
-    return f"committed {elsewhere}" if elsewhere else ""
-
-
-def committed(turn: Turn, patrol: str, incident: Incident) -> str:
-    """The other open incident this patrol responds to, or "". A drill gives way to a real alarm, not the reverse."""
-    for other in turn.state.incidents.values():
-        if other is incident or other.ended_ms or (other.drill and not incident.drill):
-            continue
-        responder = other.responders.get(patrol)
-        if responder is not None and responder.place in RESPONDING:
-            return other.incident
     return ""
+
+
+def committed(turn: Turn, incident: Incident) -> dict[str, str]:
+    """Patrol → the other open incident it responds to. A drill gives way to a real alarm, not the reverse."""
+    return {
+        responder.patrol: other.incident
+        for other in turn.index.open_incidents()
+        if other is not incident and (incident.drill or not other.drill)
+        for responder in other.responders.values()
+        if responder.place in RESPONDING
+    }
 
 
 def _seen_from(
@@ -216,7 +221,9 @@ def _seen_from(
 # --- opening and closing ----------------------------------------------------------------------------------------
 
 
-def open_ring(turn: Turn, incident: Incident, ring: int, why: str, look: Look, by: str = "") -> str:
+def open_ring(
+    turn: Turn, incident: Incident, ring: int, why: str, look: Look, by: str = "", needed: int = 0
+) -> str:
     """Call the chosen; the id of the call. Drills they take part in give way."""
     rules = turn.rules(incident)
     call = turn.next_id("c")
@@ -224,14 +231,14 @@ def open_ring(turn: Turn, incident: Incident, ring: int, why: str, look: Look, b
         turn.record(f.RingClosed(incident.incident, incident.ring_call, "stopped"))
     deadline = turn.now + int(_answer_within_s(turn, look.chosen, rules) * 1000)
     expires = turn.now + int(rules.item_ttl_s * 1000)
-    wanted = 1 if incident.kind == "tamper" else rules.accepts_wanted
+    needed = 1 if incident.kind == "tamper" else needed or wanted(turn, incident)
     turn.record(
         f.RingOpened(
             incident.incident,
             call,
             ring,
             why,
-            wanted,
+            needed,
             deadline,
             expires,
             look.candidates,
@@ -253,8 +260,8 @@ def _answer_within_s(turn: Turn, chosen: list[f.Candidate], rules: Rules) -> flo
 
 
 def _drills_give_way(turn: Turn, patrols: set[str]) -> None:
-    for other in list(turn.state.incidents.values()):
-        if other.drill and not other.ended_ms:
+    for other in turn.index.open_incidents():
+        if other.drill:
             busy = [p for p in patrols if (r := other.responders.get(p)) is not None and r.place in BUSY]
             stand_down(turn, other, busy, "real-alarm")
 
@@ -365,7 +372,7 @@ def ring_due(turn: Turn, id_: str) -> None:
 def _look_again(turn: Turn, incident: Incident) -> None:
     """Somebody may have come on line or become free since the rings were exhausted."""
     if incident.exhausted:
-        _next(turn, incident, 1, "looked-again")
+        _next(turn, incident, 1, LOOKED_AGAIN)
 
 
 def refill(turn: Turn, incident: Incident, why: str) -> None:
@@ -444,7 +451,7 @@ def lose(turn: Turn, incident: Incident, patrol: str, why: str, after_ms: int = 
 
 def off_duty(turn: Turn, patrol: str) -> None:
     """Clocking out leaves every incident it was called to or going to."""
-    for incident in list(turn.state.incidents.values()):
+    for incident in turn.index.open_incidents():
         responder = incident.responders.get(patrol)
-        if not incident.ended_ms and responder is not None and responder.place in BUSY:
+        if responder is not None and responder.place in BUSY:
             lose(turn, incident, patrol, "off-duty")

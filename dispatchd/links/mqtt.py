@@ -95,6 +95,7 @@ class MqttLink:
         self._now_ms = now_ms
         self._client: gmqtt.Client | None = None
         self.counts: Counter[str] = Counter()
+        self.connected = asyncio.Event()
         self.on_change: Callable[[bool], None] = lambda _up: None
         self.on_malformed: Callable[[str, bytes, ProtocolError], None] = lambda _topic, _payload, _error: None
 
@@ -188,12 +189,14 @@ class MqttLink:
                     client.subscribe(one, qos=1)
                 await ready.wait()
             self._client = client
+            self.connected.set()
             self.on_change(True)
             log.info("broker connected", broker=self._address.url)
             await self._tell_up()
             await lost.wait()
         finally:
             was_up, self._client = self._client is not None, None
+            self.connected.clear()
             if was_up:
                 self.on_change(False)
                 log.warning("broker lost", broker=self._address.url)
