@@ -51,6 +51,9 @@ MALFORMED = "SELECT at_ms, topic, payload, why FROM malformed ORDER BY id DESC L
 
 # schema
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+RECORD_VERSION = (
+    "INSERT INTO schema_version VALUES ({version}, '{title}');"  # number and title of a file of ours
+)
 SCHEMA_TABLE = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, title TEXT) STRICT"
 SCHEMA_VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
 

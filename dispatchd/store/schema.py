@@ -62,7 +62,7 @@ def missing(db: sqlite3.Connection, steps: Sequence[Migration]) -> Sequence[Migr
 
 def apply(db: sqlite3.Connection, step: Migration) -> None:
     """Apply one step and record it, or leave the database as it was and raise sqlite3.Error."""
-    record = f"INSERT INTO schema_version VALUES ({step.version}, '{step.title}');"
+    record = q.RECORD_VERSION.format(version=step.version, title=step.title)
     try:
         db.executescript(f"{q.BEGIN};\n{q.SCHEMA_TABLE};\n{step.sql}\n{record}\n{q.COMMIT};")
     except sqlite3.Error:

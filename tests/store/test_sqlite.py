@@ -341,7 +341,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def replace_by_copy(path: Path) -> None:
     shutil.copy(path, f"{path}.copy")
-    os.replace(f"{path}.copy", path)
+    Path(f"{path}.copy").replace(path)
 
 
 @pytest.mark.parametrize("change", [replace_by_copy, Path.unlink])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dispatchd.store import SqliteStore
-from dispatchd.store.base import StoreBusy
+from dispatchd.store.base import Row, StoreBusy
 
 KILLS = 12
 ROOT = Path(__file__).parents[2]
@@ -48,6 +48,7 @@ def test_kill_9_keeps_every_row_whose_commit_returned(tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance, path, beyond = random.Random(seed), tmp_path / "site.db", 0
+    rows: list[Row] = []
     for _ in range(KILLS):
         committed = kill_while_writing(path, chance)
         store = SqliteStore(path)
