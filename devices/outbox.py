@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from protocols.types import Key
 
@@ -110,7 +111,11 @@ class MemoryOutbox:
         self._notes: dict[str, bytes] = {}
         self._reserved = 0
         self._conn = 0
+        self._started()
         self.reboot(boot_id, clock=clock)
+
+    def _started(self) -> None:
+        """For the durable one: take in what the disk holds."""
 
     def reboot(self, boot_id: str, *, clock: str = "") -> None:
         """As if the device had been restarted under a new boot id."""
@@ -149,9 +154,7 @@ class MemoryOutbox:
     def _receipted(self, entry: Receipted) -> None:
         record = self._live.get(entry.key)
         if record is not None:
-            self._live[entry.key] = Record(
-                record.key, record.kind, record.body, record.made_at, record.born_ms, record.clock, entry.at
-            )
+            self._live[entry.key] = replace(record, receipted_at=entry.at)
 
     def _forgotten(self, entry: Forgotten) -> None:
         self._live.pop(entry.key, None)
