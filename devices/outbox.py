@@ -98,7 +98,11 @@ class Outbox(Protocol):
         """OutboxError when not durable; they are then kept in memory and written with the next append."""
 
     def next_conn(self) -> int:
-        """A connection number never given before, durable."""
+        """A connection number never given before, durable; OutboxError when not (`conn` is it all the same)."""
+
+    @property
+    def conn(self) -> int:
+        """The last connection number given."""
 
     def close(self) -> None: ...
 
@@ -136,6 +140,10 @@ class MemoryOutbox:
 
     def next_conn(self) -> int:
         self._commit([ConnTaken(self._conn + 1)], sync=True)
+        return self._conn
+
+    @property
+    def conn(self) -> int:
         return self._conn
 
     def close(self) -> None:
