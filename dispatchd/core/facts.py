@@ -248,7 +248,7 @@ class Replied(_Incident, frozen=True):
 
 
 class Escalated(_Incident, frozen=True):
-    """No owner: these units are alerted now. Step 0 at once, 1 the next level, 2 the top, then everybody again and again."""
+    """No owner: these units are alerted now. Step 0 at once, 1 the next level, 2 the top, then all, without end."""
 
     incident: str
     step: int
@@ -488,6 +488,7 @@ class PromptSet(_Incident, frozen=True):
     code: str
     fields: dict[str, Any]
     expires_ms: int
+    also: str = ""
 
 
 class AlertSent(_Incident, frozen=True):
@@ -536,15 +537,14 @@ class RungFailed(_Ladder, frozen=True):
 
 
 class RouteTried(_Ladder, frozen=True):
-    """Another way for one addressee: other-terminal (`to` a device), talk-group (`to` a group), task (`to` a task)."""
+    """Another way for these addressees: other-terminal, talk-group or task; `to` is its id."""
 
     about: str
     item: str
-    device: str
+    devices: list[str]
     route: str
     to: str
     number: int
-    reason: str = ""
 
 
 class AddresseeLeft(_Ladder, frozen=True):
@@ -588,7 +588,7 @@ class TaskDone(_Ladder, frozen=True):
 
 
 class BroadcastOpened(_Broadcast, frozen=True):
-    """`addressees`: [device, patrol or ""] each, fixed at this moment. `unplaced`: devices left out for want of a position."""
+    """`addressees`: [device, patrol or ""] each, fixed now. `unplaced`: devices left out for want of a position."""
 
     broadcast: str
     by: str
