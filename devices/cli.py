@@ -61,11 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
-        credentials, warnings = files.load(options.credentials)
-        if credentials.kind != options.kind:
-            raise CredentialsError(
-                f"{options.credentials} is of a {credentials.kind}: run `dispatch-device {credentials.kind}`."
-            )
+        credentials, warnings = files.load(options.credentials, options.kind)
     except CredentialsError as error:
         return _fail(str(error), BAD_INPUT)
     for warning in warnings:

@@ -149,7 +149,7 @@ class MemoryOutbox:
     def close(self) -> None:
         """Nothing to close; the twin of the durable one."""
 
-    def _commit(self, entries: list[Entry], *, sync: bool) -> None:  # noqa: ARG002 - the durable one needs it
+    def _commit(self, entries: list[Entry], *, sync: bool) -> None:
         for entry in entries:
             self._apply(entry)
 

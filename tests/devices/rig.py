@@ -15,6 +15,7 @@ from devices.pillar import PillarAgent
 from devices.terminal import TerminalAgent
 from protocols import codec, down, up
 from protocols.envelope import seal
+from protocols.types import Key
 
 SITE_MS = 1_800_000_000_000
 PLAY_MS = 1_000
@@ -35,11 +36,12 @@ class Bench:
     done: list[tuple[int, ev.Action]] = field(default_factory=list)
     site_ahead: int = SITE_MS
     playing: tuple[int, str] | None = None
-    durable: set[bytes] = field(default_factory=set)
+    answers: list[down.Hello] = field(default_factory=list)
+    under_way: set[Key] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.outbox = MemoryOutbox("boot-1", clock="clock-1")
-        self.agent = self._agent()
+        self.agent: Any = self._agent()
         self.do(ev.Tick())
 
     def _agent(self) -> Any:
@@ -50,10 +52,13 @@ class Bench:
     # ---------------------------------------------------------------------------------------- driving
 
     def do(self, event: ev.Event) -> list[ev.Action]:
-        """One event now; its actions performed."""
-        actions = self.agent.handle(event, self.now)
+        """One event now; its actions performed, then what came of them."""
+        actions: list[ev.Action] = self.agent.handle(event, self.now)
         for action in actions:
             self._perform(action)
+        while self.answers:
+            message = self.answers.pop()
+            self.down(message)
         return actions
 
     def _perform(self, action: ev.Action) -> None:
@@ -68,13 +73,15 @@ class Bench:
                 self.playing = (self.now + PLAY_MS, action.item)
             case ev.StopPlaying() if self.playing is not None and self.playing[1] == action.item:
                 self.playing = None
+            case ev.Publish() if action.kind not in ("hello", "state"):
+                self.under_way.add(codec.decode_up(action.kind, action.payload).key)  # type: ignore[union-attr]
             case ev.Publish() if action.kind == "hello" and self.receipts:
-                self._answer_hello(action)
+                self.answers.append(self._answer_to(action))
 
-    def _answer_hello(self, action: ev.Publish) -> None:
+    def _answer_to(self, action: ev.Publish) -> down.Hello:
         hello = codec.decode_up("hello", action.payload)
         assert isinstance(hello, up.Hello)
-        self.down(down.Hello(hello.nonce, self.site_now))
+        return down.Hello(hello.nonce, self.site_now)
 
     @property
     def site_now(self) -> int:
@@ -118,7 +125,10 @@ class Bench:
         self.down(down.Receipt([down.Receipted(key, outcome, incident) for key in keys]))
 
     def receipt_all(self, incident: str = "i-1") -> None:
-        self.receipt(*(record.key for record in self.agent.outstanding), incident=incident)
+        """For everything that was sent and has none."""
+        keys = [record.key for record in self.agent.outstanding if record.key in self.under_way]
+        if keys:
+            self.receipt(*keys, incident=incident)
 
     def press(self, hold_ms: int = 120, key: str = "alarm") -> None:
         self.do(ev.KeyDown(key))
@@ -136,7 +146,8 @@ class Bench:
     # ------------------------------------------------------------------------------------------ asking
 
     def sent(self, kind: str) -> list[Any]:
-        return [codec.decode_up(kind, a.payload) for _, a in self.done if _is(a, ev.Publish) and a.kind == kind]
+        publishes = [a for _, a in self.done if isinstance(a, ev.Publish)]
+        return [codec.decode_up(kind, publish.payload) for publish in publishes if publish.kind == kind]
 
     def unique(self, kind: str) -> list[Any]:
         """Sent messages, repetitions apart."""
@@ -147,6 +158,9 @@ class Bench:
 
     def rungs(self, item: str) -> list[tuple[str, str | None]]:
         return [(rung.rung, rung.reason) for rung in self.unique("rung") if rung.item == item]
+
+    def sounding(self) -> bool:
+        return self.playing is not None
 
     def said(self) -> list[str]:
         return [a.text for _, a in self.done if isinstance(a, ev.Play) and a.text]
@@ -170,10 +184,6 @@ class Bench:
 
     def forget_past(self) -> None:
         self.done.clear()
-
-
-def _is(action: Any, kind: type[Any]) -> bool:
-    return isinstance(action, kind)
 
 
 def pillar(**options: Any) -> Bench:

@@ -1,6 +1,9 @@
 """The citizen at the pillar: every sentence of the rules about it, on the pure agent in virtual time."""
 
+from itertools import pairwise
+
 import pytest
+
 from devices import events as ev
 from devices.pillar import PillarAgent
 from devices.press import DEBOUNCE_MS
@@ -71,7 +74,7 @@ def test_waiting_longer_is_told_every_15_s() -> None:
     bench.run(62_000)
     waits = [at for at, play in bench.plays() if play.text == ZH["wait"]]
     assert len(waits) == 4
-    assert {b - a for a, b in zip(waits, waits[1:], strict=False)} == {15_000}
+    assert {b - a for a, b in pairwise(waits)} == {15_000}
     assert bench.light() == "double-blink"
 
 
@@ -103,9 +106,9 @@ def test_what_plays_at_the_2_minutes_is_stopped() -> None:
     bench.receipt_all()
     bench.run(119_500)
     bench.down(prompt("coming", "it-1"))
-    assert bench.playing is not None
+    assert bench.sounding()
     bench.run(pressed + 120_000 - bench.now)
-    assert bench.playing is None
+    assert not bench.sounding()
 
 
 def test_prompts_never_go_back_to_a_weaker_truth() -> None:
@@ -207,8 +210,9 @@ def test_a_duress_alarm_changes_nothing_at_the_pillar() -> None:
     bench.forget_past()
     bench.press(key="duress")
     bench.run(20_000)
+    bench.n += 1
     bench.receipt_all("i-1")
-    bench.down(prompt("accepted", "it-1"))
+    bench.down(prompt("accepted", "it-1"), n=bench.n - 1)
     bench.down(down.Lamp("it-2", "flash"))
     bench.down(down.Broadcast("it-3", "b-1", "听到请回答"))
     bench.run(100_000)
@@ -234,21 +238,40 @@ def test_silence_outlives_a_reboot_and_ends_by_the_owners_order() -> None:
     bench.down(down.Order("it-1", "i-2", "sound"))
     assert bench.agent.silent, "of another incident"
     bench.down(down.Order("it-2", "i-1", "sound"))
-    assert not bench.agent.silent
+    assert bench.agent.silent is False
     assert bench.text() == ZH["delivered"]
 
 
 def test_the_owners_one_key_silences_what_speaks() -> None:
     bench = pillar()
     bench.press()
-    assert bench.playing is not None
+    assert bench.sounding()
     bench.down(down.Order("it-1", "i-1", "silent"))
-    assert bench.playing is None
+    assert not bench.sounding()
     bench.forget_past()
     bench.receipt_all("i-1")
     bench.run(60_000)
     assert not bench.times(ev.Play)
     assert not bench.times(ev.Light)
+
+
+def test_a_truth_told_after_the_silence_ends_it_and_one_told_before_does_not() -> None:
+    """The site prompts a silent incident no more, until its owner has left silence and confirmed it."""
+    bench = pillar()
+    bench.press()
+    bench.receipt_all("i-1")
+    before = bench.n
+    bench.n += 1
+    bench.down(prompt("silent", "it-1"))
+    assert bench.agent.silent
+    assert not bench.sounding()
+    bench.forget_past()
+    bench.down(prompt("accepted", "it-2"), n=before + 1)
+    assert bench.agent.silent
+    assert not bench.times(ev.Light)
+    bench.down(prompt("coming", "it-3"))
+    assert not bench.agent.silent
+    assert (bench.text(), bench.light()) == (ZH["coming"], "long-blink")
 
 
 @pytest.mark.parametrize(("gaps", "yes"), [((500,), True), ((1_990,), True), ((), False)])
@@ -310,6 +333,7 @@ def test_ended_darkens_the_pillar_unless_a_new_press_is_on_its_way() -> None:
     bench.receipt_all("i-1")
     bench.down(prompt("ended", "it-1"))
     assert (bench.text(), bench.light()) == ("", "off")
+    bench.run(1_000)
     bench.press()
     bench.down(prompt("ended", "it-2"))
     assert bench.light() == "blink-slow"
