@@ -149,7 +149,7 @@ class _Shell:
         return True
 
     def _perform(self, actions: list[Action]) -> None:
-        """In order; a run of Persists becomes durable in one go, before what follows."""
+        """In order; a run of Persists becomes durable in one go, before anything of it is sent or logged."""
         entries: list[Entry] = []
         for action in actions:
             if isinstance(action, Persist):
@@ -158,7 +158,7 @@ class _Shell:
             if isinstance(action, Forget) and entries:
                 entries.append(Forgotten(action.key))
                 continue
-            if entries and isinstance(action, Publish):
+            if entries and isinstance(action, Publish | Log):
                 self._persist(entries, sync=True)
                 entries = []
             self._act(action)
