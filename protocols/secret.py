@@ -1,4 +1,5 @@
-"""The stored form of a device's broker secret: what mosquitto's password file holds, `$7$iterations$salt$hash`.
+"""The stored form of a device's broker secret: what mosquitto's password file holds,
+`$7$iterations$salt$hash`.
 
 PBKDF2-HMAC-SHA512, 64 bytes, base64. Device secrets are 256-bit random tokens: there is no dictionary to slow
 down, so mosquitto's own round count serves, and a hundred log-ins at once cost nothing that counts.
@@ -37,7 +38,9 @@ def is_stored_form(secret_hash: str) -> bool:
 
 
 def verify_secret(secret: str, secret_hash: str) -> bool:
-    """Whether `secret` is the one stored, compared in constant time; what is no stored form verifies nothing."""
+    """Whether `secret` is the one stored, compared in constant time; what is no stored form verifies
+    nothing.
+    """
     if not is_stored_form(secret_hash):
         return False
     _, _, rounds, salt, expected = secret_hash.split("$")

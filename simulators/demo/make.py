@@ -2,7 +2,8 @@
 
 One sub-bureau, 6 stations each with a brigade (大队), 23 community police rooms each with a squadron (中队);
 100 patrols of three forces with one terminal each; 110 rally points, 12 pillars; operators at every level.
-The same seed makes the same bytes; a test compares them with the committed file. `--terminals` makes larger ones.
+The same seed makes the same bytes; a test compares them with the committed file. `--terminals` makes
+larger ones.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from protocols.site import Device, Operator, Patrol, Point, Site, TalkGroup, Unit
 from simulators import town
@@ -18,20 +19,28 @@ from simulators import town
 from .names import DISTRICT, FAMILY, GIVEN, NUMERALS, ROOMS, STATIONS
 from .toml import render
 
+Force = Literal["police", "auxiliary", "volunteer"]
+Post = tuple[str, Literal["viewer", "operator", "duty-leader", "admin"], bool]
 SEED: Final = 110
 TERMINALS: Final = 100
 PILLARS: Final = 12
 SITE_FILE: Final = Path(__file__).with_name("site.toml")
 TOP: Final = "hq"
-MOBILE: Final = ("police", "police", "police", "police", "auxiliary")
+MOBILE: Final[tuple[Force, ...]] = ("police", "police", "police", "police", "auxiliary")
 """Forces of a brigade's five mobile patrols."""
-FOOT: Final = ("auxiliary", "volunteer", "volunteer")
+FOOT: Final[tuple[Force, ...]] = ("auxiliary", "volunteer", "volunteer")
 """Forces of a squadron's three patrols on foot."""
-FORCE: Final = {"police": ("民警", "police"), "auxiliary": ("辅警", "auxiliary"), "volunteer": ("义警", "volunteer")}
+FORCE: Final[dict[Force, tuple[str, str]]] = {
+    "police": ("民警", "police"),
+    "auxiliary": ("辅警", "auxiliary"),
+    "volunteer": ("义警", "volunteer"),
+}
 
 
 def make(seed: int = SEED, terminals: int = TERMINALS, pillars: int = PILLARS) -> Site:
-    """The site; more than 100 patrols join the squadrons as volunteers. Pillars: 1 to 110, terminals from 100."""
+    """The site; more than 100 patrols join the squadrons as volunteers. Pillars: 1 to 110, terminals
+    from 100.
+    """
     rng = random.Random(seed)
     units = list(_units())
     points = list(_points())
@@ -109,7 +118,9 @@ def room_of(junction: int) -> int:
 
 def _patrols(count: int) -> Iterator[Patrol]:
     yield Patrol(id="g-001", unit=TOP, force="police", name="分局指挥车", name_en="Sub-bureau command car")
-    wanted = [(f"b-{brigade}", force) for brigade in range(1, len(STATIONS) + 1) for force in MOBILE]
+    wanted: list[tuple[str, Force]] = [
+        (f"b-{brigade}", force) for brigade in range(1, len(STATIONS) + 1) for force in MOBILE
+    ]
     wanted += [(_squadron(room), force) for room in range(1, len(ROOMS) + 1) for force in FOOT]
     rooms = len(ROOMS)
     wanted += [(_squadron(extra % rooms + 1), "volunteer") for extra in range(count - 1 - len(wanted))]
@@ -119,7 +130,7 @@ def _patrols(count: int) -> Iterator[Patrol]:
         yield _patrol(at, unit, force, number)
 
 
-def _patrol(at: int, unit: str, force: str, number: int) -> Patrol:
+def _patrol(at: int, unit: str, force: Force, number: int) -> Patrol:
     kind, kind_en = FORCE[force]
     if unit.startswith("b-"):
         place, place_en = f"第{NUMERALS[int(unit[2:]) - 1]}大队机动", f"Brigade {unit[2:]} mobile"
@@ -127,14 +138,16 @@ def _patrol(at: int, unit: str, force: str, number: int) -> Patrol:
         name, name_en = ROOMS[int(unit[3:]) - 1]
         place, place_en = f"{name}步巡", f"{name_en} foot"
     return Patrol(
-        id=f"g-{at:03d}", unit=unit, force=force,  # type: ignore[arg-type]
+        id=f"g-{at:03d}", unit=unit, force=force,
         name=f"{place}{number}组({kind})", name_en=f"{place_en} patrol {number} ({kind_en})",
     )  # fmt: skip
 
 
 def _terminals(patrols: Sequence[Patrol]) -> Iterator[Device]:
     for patrol in patrols:
-        yield Device(id=f"t-{patrol.id[2:]}", kind="terminal", unit=patrol.unit, patrol=patrol.id, display=True)
+        yield Device(
+            id=f"t-{patrol.id[2:]}", kind="terminal", unit=patrol.unit, patrol=patrol.id, display=True
+        )
 
 
 def _pillars(points: Sequence[Point], count: int) -> Iterator[Device]:
@@ -159,21 +172,28 @@ def _talk_groups(patrols: Sequence[Patrol]) -> Iterator[TalkGroup]:
         yield TalkGroup(id=f"tg-{force}", unit=TOP, devices=members, name=name, name_en=name_en.capitalize())
 
 
+STAFF: Final[dict[str, tuple[Post, ...]]] = {
+    "sub-bureau": (
+        ("lead", "duty-leader", True),
+        ("desk-1", "operator", True),
+        ("desk-2", "operator", False),
+        ("admin", "admin", False),
+        ("view", "viewer", False),
+    ),
+    "station": (("lead", "duty-leader", True), ("desk", "operator", False)),
+    "community": (("desk", "operator", True),),
+}
+"""Level of a unit → its posts: name, role, police."""
+
+
 def _operators(units: Sequence[Unit], rng: random.Random) -> Iterator[Operator]:
     people = [(f + g, f"{g_en} {f_en}") for f, f_en in FAMILY for g, g_en in GIVEN]
     rng.shuffle(people)
-    staff = {
-        "sub-bureau": (("lead", "duty-leader", True), ("desk-1", "operator", True), ("desk-2", "operator", False),
-                       ("admin", "admin", False), ("view", "viewer", False)),
-        "station": (("lead", "duty-leader", True), ("desk", "operator", False)),
-        "community": (("desk", "operator", True),),
-    }  # fmt: skip
     for unit in units:
-        for post, role, police in staff.get(unit.level, ()):
+        for post, role, police in STAFF.get(unit.level, ()):
             name, name_en = people.pop()
-            yield Operator(
-                id=f"{unit.id}-{post}", unit=unit.id, role=role, police=police, name=name, name_en=name_en  # type: ignore[arg-type]
-            )
+            id_ = f"{unit.id}-{post}"
+            yield Operator(id=id_, unit=unit.id, role=role, police=police, name=name, name_en=name_en)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

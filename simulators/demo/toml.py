@@ -8,15 +8,16 @@ import msgspec
 from protocols.site import Site
 
 HEAD: Final = """\
-# The demo site of dispatchd. EVERYTHING HERE IS FICTIONAL: the town is drawn, its streets, communities and people
-# are invented, and its coordinates lie where there is no such town.
+# The demo site of dispatchd. EVERYTHING HERE IS FICTIONAL: the town is drawn, its streets, communities
+# and people are invented, and its coordinates lie where there is no such town.
 #
-# Made by `python -m simulators.demo.make`; change that, not this. One sub-bureau (分局), 6 stations (派出所), each with
-# a brigade (大队) of mobile patrols, 23 community police rooms (社区警务室), each with a squadron (中队) on foot.
-# Operators have no token here: `dispatchd operator` makes one when somebody is to sign in.
+# Made by `python -m simulators.demo.make`; change that, not this. One sub-bureau (分局), 6 stations
+# (派出所), each with
+# a brigade (大队) of mobile patrols, 23 community police rooms (社区警务室), each with a squadron (中队)
+# on foot. Operators have no token here: `dispatchd operator` makes one when somebody is to sign in.
 """
 HEADINGS: Final = {
-    "unit": "Units 单位: parent makes the tree; duty_leaders are terminals that are alerted when nobody takes an incident",
+    "unit": "Units 单位: parent makes the tree; duty_leaders are terminals to alert when nobody takes over",
     "point": "Rally points 集结点, each with a police lamp",
     "patrol": "Patrols 巡逻组 of three forces",
     "device": "Terminals 终端 (one to a patrol) and pillars 报警柱 (each at a rally point)",

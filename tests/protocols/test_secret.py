@@ -31,7 +31,15 @@ def test_a_fresh_salt_every_time_and_the_same_form_for_the_same_salt() -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    ["", "x", "$6$101$AAAA$BBBB", KNOWN[:-3], KNOWN + "\n", KNOWN.replace("$101$", "$999999$"), "$7$0$AAAAAAAA$" + "A" * 86 + "=="],
+    [
+        "",
+        "x",
+        "$6$101$AAAA$BBBB",
+        KNOWN[:-3],
+        KNOWN + "\n",
+        KNOWN.replace("$101$", "$999999$"),
+        KNOWN.replace("$101$", "$0$"),
+    ],
 )
 def test_what_is_no_stored_form_verifies_nothing(stored: str) -> None:
     assert not verify_secret("secret", stored)
@@ -44,7 +52,8 @@ def test_a_known_form_stays_valid_for_ever() -> None:
 @pytest.mark.mosquitto
 def test_mosquitto_makes_what_we_verify(tmp_path: Path) -> None:
     file = tmp_path / "passwords"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", str(file), "p-01", "geheim"], check=True, capture_output=True)
+    command = ["mosquitto_passwd", "-b", "-c", str(file), "p-01", "geheim"]
+    subprocess.run(command, check=True, capture_output=True)
     stored = file.read_text().strip().removeprefix("p-01:")
     assert verify_secret("geheim", stored)
     assert not verify_secret("Geheim", stored)
