@@ -21,7 +21,7 @@ from .words import language, words
 STOP_WITHIN_S: Final = 15.0
 """What has not said goodbye by then is cut off."""
 EXAMPLE: Final = """example:
-  dispatch-sim city --terminals 100 --pillars 12 --seed 7 --credentials .state/demo/credentials --press-every 60
+  dispatch-sim city --terminals 100 --pillars 12 --credentials .state/demo/credentials --press-every 60
   type meanwhile: press p-03, duress p-03, emergency t-017, offline t-005, deaf t-006, flat t-007, status, quit
 
 larger towns, in several processes:
@@ -56,10 +56,10 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument("--token-file", type=Path, help="an admin's token")
     parser.add_argument("--mqtt", help="with --http: the broker's url for new credentials")
     parser.add_argument(
-        "--press-every", type=float, metavar="S", help="a random pillar, on average every S seconds"
+        "--press-every", type=float, metavar="S", help="some pillar is pressed, on average every S seconds"
     )
     parser.add_argument("--calm", action="store_true", help="nothing befalls the terminals by itself")
-    parser.add_argument("--pace", type=float, default=1.0, help="people are so many times faster (default 1)")
+    parser.add_argument("--pace", type=float, default=1.0, help="people are that much faster (default 1)")
     parser.add_argument(
         "--shard", type=_shard, default=(0, 1), metavar="I/N", help="run part I (from 0) of N"
     )

@@ -10,7 +10,7 @@ from . import city_command
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="dispatch-sim",
-        description="Simulated pillars and terminals: the real device software on hardware that is not there.",
+        description="Simulated pillars and terminals: the real device software, the hardware is not there.",
     )
     commands = made.add_subparsers(metavar="COMMAND", required=True)
     city_command.add(commands)

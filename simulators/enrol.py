@@ -1,7 +1,7 @@
 """Credentials for all devices of a site: secrets are made here, the daemon is told only their stored form.
 
-A device that has a file already keeps its secret; only the broker's url is renewed. A new secret is on disk before
-the daemon is told, so that a run that was cut short can be repeated.
+A device that has a file already keeps its secret; only the broker's url is renewed. A file is there only after
+the daemon was told, so a run that was cut short can be repeated.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ AT_ONCE: Final = 16
 
 async def enrol(api: Api, site: Site, folder: Path, mqtt: str, *, root: str = "") -> int:
     """Writes `folder/ID.json` for every device, 0600; returns how many secrets are new. ApiError, OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _folder(folder)
     turn = asyncio.Semaphore(AT_ONCE)
     root = root or site.root
 
@@ -41,6 +41,10 @@ async def enrol(api: Api, site: Site, folder: Path, mqtt: str, *, root: str = ""
         return known is None
 
     return sum(await asyncio.gather(*(one(device) for device in site.device)))
+
+
+def _folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _known(path: Path) -> Credentials | None:

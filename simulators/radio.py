@@ -8,6 +8,7 @@ the broker finds out by its keep-alive, the device by its own. Plain TCP only.
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
+from types import TracebackType
 from typing import Final, Self
 
 CONNECT_WITHIN_S: Final = 10.0
@@ -27,18 +28,27 @@ class Radio:
         self._air: dict[str, asyncio.Event] = {}
         self._links: set[StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=CHUNK_BYTES)
+        self._group = await asyncio.TaskGroup().__aenter__()
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK_BYTES)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._server is not None
+        assert self._group is not None
         self._server.close()
+        for task in self._tasks:
+            task.cancel()
         for writer in list(self._links):
             writer.transport.abort()
+        await self._group.__aexit__(kind, error, trace)
 
     def lose(self, device: str) -> None:
         """From now on nothing of this device comes through."""
@@ -54,6 +64,12 @@ class Radio:
             gate = self._air[device] = asyncio.Event()
             gate.set()
         return gate
+
+    def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        assert self._group is not None
+        task = self._group.create_task(self._serve(reader, writer), name="radio link")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._links.add(writer)

@@ -66,13 +66,13 @@ ZH: Final = Words(
 )
 EN: Final = Words(
     bye="Finishing ...",
-    help="You can say: press p-03 · duress p-03 · emergency t-017 · offline t-005 · deaf t-006 · broken t-006 · "
-    "flat t-007 · off-duty t-008 (say it again to undo it) · status · quit",
+    help="You can say: press p-03 · duress p-03 · emergency t-017 · offline t-005 · deaf t-006 · "
+    "broken t-006 · flat t-007 · off-duty t-008 (say it again to undo it) · status · quit",
     unknown_id="{verb}: there is no {device!r} here; take {first} to {last}",
     no_device="{verb}: this process runs no such device",
     did="{verb} {device}: done",
-    status="terminals on line {terminals}/{all_terminals} · pillars {pillars}/{all_pillars} · on a call {called} · "
-    "deaf {deaf} · no network {offline} · flat {flat} · off duty {off_duty}",
+    status="terminals on line {terminals}/{all_terminals} · pillars {pillars}/{all_pillars} · "
+    "on a call {called} · deaf {deaf} · no network {offline} · flat {flat} · off duty {off_duty}",
     starting="Starting dispatchd in {dir} ...",
     up="dispatchd is ready: HTTP {http}, MQTT {mqtt}",
     enrolled="credentials made for {count} devices",
