@@ -1,5 +1,6 @@
 """What a pillar says and shows, in both languages, with a light pattern for each: deaf people use pillars too.
 
+`silent` ends every voice and text at once and leaves the light as it is: nobody at the pillar may notice.
 Light patterns blink at 2 Hz at most and differ by rhythm, not by colour.
 """
 
@@ -27,6 +28,7 @@ PROMPTS: Final[dict[str, PromptText]] = {
     "question": PromptText(
         "请回答:按两下为是,按一下为否", "Please answer: two presses yes, one press no", "triple-blink"
     ),
+    "silent": PromptText("", "", "unchanged"),
     "ended": PromptText("", "", "off"),
 }
 LIGHTS: Final = ("off", "steady", "blink-slow", "blink-fast", "double-blink", "triple-blink", "long-blink")

@@ -536,15 +536,14 @@ class RungFailed(_Ladder, frozen=True):
 
 
 class RouteTried(_Ladder, frozen=True):
-    """Another way for one addressee: other-terminal (`to` a device), talk-group (`to` a group), task (`to` a task)."""
+    """Another way for these addressees: other-terminal (`to` a device), talk-group (`to` a group), task (`to` a task)."""
 
     about: str
     item: str
-    device: str
+    devices: list[str]
     route: str
     to: str
     number: int
-    reason: str = ""
 
 
 class AddresseeLeft(_Ladder, frozen=True):

@@ -40,6 +40,7 @@ class DaemonStarted(Struct, frozen=True):
 
     start: int
     gen: int
+    code: str = ""
 
 
 class LinkUp(Struct, frozen=True):

@@ -16,6 +16,9 @@ from protocols.types import Position
 STATE_VERSION = 1
 """Of the snapshot's form; another number makes the daemon fold the journal from its start."""
 
+SEEN_MAX = 4096
+"""Alarm keys kept per device. A key older than that many alarms would count as a new press: never as a lost one."""
+
 QUEUED, DELIVERED, PRESENTED, ACKNOWLEDGED = range(4)
 RUNG_NAMES = ("queued", "delivered", "presented", "acknowledged")
 RUNG_OF = {name: number for number, name in enumerate(RUNG_NAMES)}
@@ -62,14 +65,8 @@ class Live(Struct):
     watching: bool = False
 
 
-class Seen(Struct):
-    """Keys of a device's durable messages that are committed: boot → closed intervals of sequence numbers."""
-
-    boots: dict[str, list[list[int]]] = {}
-
-
 class Settings(Struct):
-    """Configuration and membership of a device: the version wanted, and the one it says it applied."""
+    """Configuration and membership of a device: the version wanted, and (*volatile*) the one it says it applied."""
 
     config: dict[str, int | bool | str] = {}
     config_version: int = 0
@@ -80,6 +77,9 @@ class Settings(Struct):
     on_duty: bool = False
     membership_version: int = 0
     membership_applied: int = 0
+    duty_key: str = ""
+    tries: int = 0
+    next_ms: int = 0
 
 
 class Press(Struct, frozen=True):
@@ -102,6 +102,7 @@ class Responder(Struct):
     device: str = ""
     why: str = ""
     distance_m: float | None = None
+    keys: list[str] = []
 
 
 class Handoff(Struct):
@@ -191,7 +192,7 @@ class Call(Struct):
 
 
 class Place(Struct):
-    """One addressee's place on a ladder. `at_ms` and `device_ms`: site and device time of each rung (0 = not)."""
+    """One addressee's place on a ladder; `tries` and `next_ms` are *volatile*. `at_ms` and `device_ms`: site and device time of each rung (0 = not)."""
 
     device: str
     patrol: str | None = None
@@ -295,7 +296,8 @@ class State(Struct):
     counter: int = 0
     site: Registry = field(default_factory=Registry)
     live: dict[str, Live] = {}
-    seen: dict[str, Seen] = {}
+    seen: dict[str, dict[str, list[Any]]] = {}
+    """Alarm keys that are committed: device → "boot/seq" → [received_ms, incident]; the newest SEEN_MAX of each device."""
     settings: dict[str, Settings] = {}
     incidents: dict[str, Incident] = {}
     calls: dict[str, Call] = {}

@@ -1,0 +1,148 @@
+"""What the citizen is told, and how the patrols are told to behave: prompts, silence, hazard, questions, lamp.
+
+The pillar tells the truth as the store holds it: taken by an operator, a patrol coming. It says itself what only it can
+know (sending, no connection). At a silent incident nothing sounds, lights or shows at the raising device.
+"""
+
+from typing import Any
+
+from protocols.prompts import PROMPTS
+
+from . import facts as f
+from . import ladder as ladders
+from . import rings
+from .state import RESPONDING, Incident
+from .turn import Turn
+
+
+def pillar_of(turn: Turn, incident: Incident) -> str | None:
+    entry = turn.state.site.device.get(incident.device)
+    return entry.id if entry is not None and entry.kind == "pillar" else None
+
+
+def truth(turn: Turn, incident: Incident) -> str:
+    """The prompt that is true now; "" while the pillar's own words still are."""
+    if incident.ended_ms:
+        return "ended"
+    if any(r.place in RESPONDING for r in incident.responders.values()):
+        return "coming"
+    if incident.owner is not None:
+        entry = turn.state.site.operator.get(incident.owner)
+        return "police-accepted" if entry is not None and entry.police else "accepted"
+    return "delivered" if incident.prompt else ""
+
+
+def refresh(turn: Turn, incident: Incident) -> None:
+    """Tell the pillar if what is true has changed."""
+    code = truth(turn, incident)
+    device = pillar_of(turn, incident)
+    if device is None or incident.silent or not code or (code == incident.prompt):
+        return
+    if _newer_incident(turn, incident):
+        return
+    extra = "police-accepted" if code == "coming" and _police(turn, incident) else ""
+    prompt(turn, incident, code, also=extra)
+
+
+def _police(turn: Turn, incident: Incident) -> bool:
+    entry = turn.state.site.operator.get(incident.owner or "")
+    return entry is not None and entry.police
+
+
+def _newer_incident(turn: Turn, incident: Incident) -> bool:
+    """Another open incident of this pillar has its word; an old or a drill one keeps quiet."""
+    others = [turn.state.incidents[i] for i in turn.index.open_at[incident.device]]
+    return any(
+        o.opened_ms > incident.opened_ms or (incident.drill and not o.drill)
+        for o in others
+        if o is not incident
+    )
+
+
+def prompt(turn: Turn, incident: Incident, code: str, also: str = "", **more: Any) -> None:
+    """Send one prompt; it takes the place of the one before."""
+    text, english, light = PROMPTS[code]
+    if also:
+        text, english = f"{PROMPTS[also].zh},{text}", f"{PROMPTS[also].en}. {english}"
+    rules = turn.rules(incident)
+    until = incident.last_press_ms + int(rules.spoken_for_s * 1000)
+    fields = {"text": text, "text_en": english, "light": light, "until": max(until, 0), **more}
+    item, old = turn.next_id("p"), incident.prompt_item
+    expires = turn.now + int(rules.item_ttl_s * 1000)
+    if old:
+        ladders.supersede(turn, old, item)
+    turn.record(f.PromptSet(incident.incident, item, incident.device, code, fields, expires))
+    ladders.send_all(turn, item)
+
+
+def hush(turn: Turn, incident: Incident) -> None:
+    """The incident has become silent: the pillar stops at once, and nobody there may notice why."""
+    if pillar_of(turn, incident) is not None:
+        prompt(turn, incident, "silent")
+
+
+def order(turn: Turn, incident: Incident, kind: str, patrols: set[str], by: str, text: str = "") -> None:
+    """An order to the terminals of these patrols, on the ladder like a call."""
+    devices = rings.devices_of(turn, incident, patrols)
+    if not devices:
+        return
+    item = turn.next_id("o")
+    expires = turn.now + int(turn.rules(incident).item_ttl_s * 1000)
+    turn.record(f.OrderGiven(incident.incident, item, kind, text, sorted(patrols), devices, expires, by))
+    ladders.send_all(turn, item)
+
+
+def busy_patrols(turn: Turn, incident: Incident, force: str = "") -> set[str]:
+    """Called or responding; of one force only, if given."""
+    forces = turn.state.site.patrol
+    names = {r.patrol for r in incident.responders.values() if r.place in rings.BUSY}
+    return {p for p in names if not force or (p in forces and forces[p].force == force)}
+
+
+def set_silent(turn: Turn, incident: Incident, on: bool, by: str) -> None:
+    turn.record(f.SilentSet(incident.incident, on, by))
+    if on:
+        hush(turn, incident)
+        order(turn, incident, "silent", busy_patrols(turn, incident), by, "静默接近")
+    else:
+        order(turn, incident, "sound", busy_patrols(turn, incident), by)
+        refresh(turn, incident)
+
+
+def set_hazard(turn: Turn, incident: Incident, on: bool, by: str) -> None:
+    """Weapon, violence, fire: volunteers keep their distance."""
+    turn.record(f.HazardSet(incident.incident, on, by))
+    text = "保持距离,观察等待" if on else ""
+    order(turn, incident, "observe" if on else "respond", busy_patrols(turn, incident, "volunteer"), by, text)
+
+
+def ask(turn: Turn, incident: Incident, text: str, text_en: str, by: str) -> str:
+    """A yes/no question at the pillar; the id of the question."""
+    question = turn.next_id("q")
+    until = turn.now + int(turn.rules(incident).question_s * 1000)
+    turn.record(f.Asked(incident.incident, question, text, by, until))
+    spoken = {
+        "text": f"{text} {PROMPTS['question'].zh}",
+        "text_en": f"{text_en or text} {PROMPTS['question'].en}",
+    }
+    prompt(turn, incident, "question", question=question, **spoken, until=until)
+    turn.index.arm(until, "question", incident.incident)
+    return question
+
+
+def restore(turn: Turn, incident: Incident) -> None:
+    """After a question the pillar shows again what is true."""
+    if incident.prompt == "question":
+        refresh(turn, incident)
+
+
+def question_due(turn: Turn, id_: str) -> None:
+    """Timer: the question is over, answered or not."""
+    incident = turn.state.incidents.get(id_)
+    question = incident.question if incident else None
+    if incident is None or incident.ended_ms or question is None or incident.prompt != "question":
+        return
+    if question.until_ms > turn.now:
+        turn.index.arm(question.until_ms, "question", id_)
+    else:
+        restore(turn, incident)

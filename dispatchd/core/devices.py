@@ -1,0 +1,188 @@
+"""Who is there: hello, state, presence, duty, configuration and membership of devices.
+
+A device is on line while something was heard of it within `presence_dead_s`; a will is believed at once, a birth never.
+What a device says of itself (position, battery) is volatile and carries its age.
+"""
+
+from typing import Final
+
+from protocols import down, up
+from protocols.site import Device
+from protocols.types import Key
+
+from . import facts as f
+from . import ladder as ladders
+from .effects import SyncAccess
+from .fold import key_text, settings_of
+from .state import Live
+from .turn import Turn
+
+HELLO_TTL_MS: Final = 30_000
+SETTINGS_TTL_MS: Final = 0
+SETTINGS_RETRY_MAX_MS: Final = 300_000
+KEEP_MS: Final = up.KEEP_RECEIPTED_DAYS * 86_400_000
+
+
+def heard(turn: Turn, device: str) -> Live:
+    """Anything at all came from it."""
+    live = turn.state.live.get(device)
+    if live is None or not live.online:
+        conn, boot = (live.conn, live.boot) if live else (0, "")
+        turn.record(f.DeviceOnline(device, conn, boot))
+        live = turn.state.live[device]
+        ladders.resend(turn, device)
+    live.heard_ms = turn.now
+    return live
+
+
+def said_hello(turn: Turn, device: str, said: up.Hello) -> None:
+    """Answer with the site's time, then with everything this device has not got."""
+    live = turn.state.live.get(device)
+    if live is None or not live.online or live.conn != said.conn or live.boot != said.boot:
+        turn.record(f.DeviceOnline(device, said.conn, said.boot, said.firmware))
+    turn.state.live[device].heard_ms = turn.now
+    since = max(0, turn.now - KEEP_MS) if said.gen < turn.state.gen and said.gen > 0 else None
+    count = len(ladders.pending(turn, device))
+    turn.send(device, down.Hello(said.nonce, turn.now, count, since, up.STATE_EVERY_S), HELLO_TTL_MS)
+    _settings_at_hello(turn, device, said)
+    ladders.resend(turn, device)
+
+
+def _settings_at_hello(turn: Turn, device: str, said: up.Hello) -> None:
+    """Membership lives in the device's memory only; configuration is kept there and sent when it differs."""
+    settings = settings_of(turn.state, device)
+    settings.tries = 0
+    refresh_membership(turn, device)
+    if settings.membership_version:
+        settings.membership_applied = 0
+    if settings.config_version != said.config:
+        settings.config_applied = 0
+    send_settings(turn, device)
+
+
+def said_state(turn: Turn, device: str, said: up.State) -> None:
+    live = heard(turn, device)
+    if said.position is not None:
+        live.position, live.position_ms = said.position, turn.now - min(said.position.age_ms, ladders.FAR_MS)
+    elif not _on_duty(turn, device):
+        live.position = None
+    live.battery_pct, live.signal_pct, live.volume_pct = said.battery_pct, said.signal_pct, said.volume_pct
+    live.muted, live.firmware = said.muted, said.firmware or live.firmware
+
+
+def _on_duty(turn: Turn, device: str) -> bool:
+    entry = turn.state.site.device.get(device)
+    patrol = turn.state.site.patrol.get(entry.patrol or "") if entry else None
+    return patrol is None or patrol.on_duty
+
+
+def presence_seen(turn: Turn, device: str, seen: up.Presence) -> None:
+    """A will of the present (or a newer) connection: gone at once. Births and old wills say nothing."""
+    live = turn.state.live.get(device)
+    if seen.online or live is None or not live.online or seen.conn < live.conn:
+        return
+    turn.record(f.DeviceOffline(device, "will", turn.now - live.heard_ms))
+
+
+def presence_due(turn: Turn, device: str) -> None:
+    """Timer: silent for too long?"""
+    live = turn.state.live.get(device)
+    if live is None:
+        return
+    if not live.online:
+        live.watching = False
+        return
+    entry = turn.state.site.device.get(device)
+    dead_ms = int(turn.index.rules(entry.unit if entry else "").presence_dead_s * 1000)
+    due = live.heard_ms + dead_ms
+    if due > turn.now:
+        turn.index.arm(due, "presence", device)
+        return
+    live.watching = False
+    turn.record(f.DeviceOffline(device, "silent", turn.now - live.heard_ms))
+
+
+# --- duty -------------------------------------------------------------------------------------------------------
+
+
+def said_duty(turn: Turn, device: str, said: up.Duty) -> None:
+    """The patrol clocks in or out with its terminal. Older words than the last are receipted and change nothing."""
+    entry = turn.state.site.device.get(device)
+    if entry is None or entry.patrol is None:
+        turn.receipt(device, said.key, refused="no-patrol")
+        return
+    if _newer(settings_of(turn.state, device).duty_key, said.key):
+        turn.record(f.DutySet(entry.patrol, said.on, device, said.key, device))
+        patrol_changed(turn, entry.patrol)
+    turn.receipt(device, said.key)
+
+
+def _newer(last: str, key: Key) -> bool:
+    boot, _, seq = last.rpartition("/")
+    return last != key_text(key) and (boot != key.boot or key.seq > int(seq or 0))
+
+
+def patrol_changed(turn: Turn, patrol: str) -> None:
+    for device in turn.index.tree.terminals.get(patrol, ()):
+        refresh_membership(turn, device)
+
+
+# --- configuration and membership -------------------------------------------------------------------------------
+
+
+def refresh_membership(turn: Turn, device: str) -> bool:
+    """Record what patrol, duty and groups this device should have, if that is new."""
+    entry = turn.state.site.device.get(device)
+    if entry is None:
+        return False
+    wanted = (entry.patrol, _duty_of(turn, entry), sorted(turn.index.tree.groups.get(device, ())))
+    settings = settings_of(turn.state, device)
+    if settings.membership_version and wanted == (settings.patrol, settings.on_duty, settings.groups):
+        return False
+    if settings.groups != wanted[2]:
+        turn.do(SyncAccess())
+    turn.record(f.MembershipSet(device, settings.membership_version + 1, *wanted))
+    return True
+
+
+def _duty_of(turn: Turn, entry: Device) -> bool:
+    patrol = turn.state.site.patrol.get(entry.patrol or "")
+    return patrol.on_duty if patrol else True
+
+
+def settings_due(turn: Turn, device: str) -> None:
+    """Timer; a fact that changed the settings armed it at once, a try armed the next."""
+    if settings_of(turn.state, device).next_ms <= turn.now:
+        send_settings(turn, device)
+
+
+def send_settings(turn: Turn, device: str) -> None:
+    """What this device has not applied, and again at doubling distances while it is on line."""
+    settings = settings_of(turn.state, device)
+    membership = settings.membership_applied != settings.membership_version
+    config = bool(settings.config_version) and settings.config_applied != settings.config_version
+    if not (membership or config) or not ladders.online(turn, device):
+        return
+    settings.tries += 1
+    if membership:
+        turn.send(device, _membership(turn, device), SETTINGS_TTL_MS)
+    if config:
+        turn.send(device, down.Config(settings.config_version, settings.config), SETTINGS_TTL_MS)
+    wait_ms = min(SETTINGS_RETRY_MAX_MS, 2000 * 2 ** min(settings.tries, 16))
+    settings.next_ms = turn.now + wait_ms
+    turn.index.arm(settings.next_ms, "settings", device)
+
+
+def _membership(turn: Turn, device: str) -> down.Membership:
+    s = settings_of(turn.state, device)
+    return down.Membership(s.membership_version, s.patrol, s.on_duty, s.groups)
+
+
+def said_applied(turn: Turn, device: str, said: up.Applied) -> None:
+    settings = settings_of(turn.state, device)
+    membership = said.what == "membership"
+    known = settings.membership_applied if membership else settings.config_applied
+    wanted = settings.membership_version if membership else settings.config_version
+    if said.version == wanted and said.version != known:
+        turn.record(f.Applied(device, said.what, said.version, said.ok, said.error))
+    turn.receipt(device, said.key)

@@ -1,0 +1,174 @@
+"""Indexes derived from the state, never stored: rebuilt after a refold, kept in step by the fold.
+
+Timers hold (due, kind, id) in a heap. They are hints: whoever is woken checks in the state whether it is really due,
+so a stale entry costs a look and a missing one cannot happen as long as the fold arms what it makes due.
+"""
+
+import heapq
+from collections import defaultdict
+
+from msgspec import Struct
+
+from protocols import site as site_
+from protocols.rules import Rules
+
+from .state import Ladder, Registry, State
+
+
+class Tree(Struct):
+    """The units as one tree, and who belongs where."""
+
+    ancestors: dict[str, list[str]]
+    terminals: dict[str, list[str]]
+    members: dict[str, list[str]]
+    groups: dict[str, list[str]]
+    rules: dict[str, Rules]
+
+
+class Index:
+    """Ask it; the fold tells it of changes."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tree: Tree | None = None
+        self.heap: list[tuple[int, str, str]] = []
+        self.pending: dict[str, set[str]] = defaultdict(set)
+        self.open_at: dict[str, set[str]] = defaultdict(set)
+
+    # timers
+
+    def arm(self, due_ms: int, kind: str, id_: str) -> None:
+        heapq.heappush(self.heap, (due_ms, kind, id_))
+
+    def pop_due(self, now_ms: int) -> tuple[str, str] | None:
+        if self.heap and self.heap[0][0] <= now_ms:
+            _, kind, id_ = heapq.heappop(self.heap)
+            return kind, id_
+        return None
+
+    # the site
+
+    def site_changed(self) -> None:
+        self._tree = None
+
+    @property
+    def tree(self) -> Tree:
+        if self._tree is None:
+            self._tree = _tree(self._state.site)
+        return self._tree
+
+    def chain(self, unit: str) -> list[str]:
+        """The unit and its superiors, the top last; an unknown unit answers to the top."""
+        tree = self.tree.ancestors
+        if unit in tree:
+            return tree[unit]
+        return next((chain for chain in tree.values() if len(chain) == 1), [])
+
+    def within(self, unit: str, top: str) -> bool:
+        """Is `unit` in the subtree of `top`?"""
+        return top in self.chain(unit)
+
+    def rules(self, unit: str) -> Rules:
+        """The numbers for a unit at its present duty level."""
+        cache = self.tree.rules
+        if unit not in cache:
+            cache[unit] = _rules(self._state.site, self.chain(unit))
+        return cache[unit]
+
+    # ladders
+
+    def watch(self, ladder: Ladder, device: str) -> None:
+        """The item is pending at this device: not known to be delivered, not over."""
+        self.pending[device].add(ladder.item)
+
+    def unwatch(self, item: str, device: str) -> None:
+        self.pending[device].discard(item)
+
+
+def _tree(site: Registry) -> Tree:
+    ancestors = {unit: _ancestors(site.unit, unit) for unit in site.unit}
+    terminals: dict[str, list[str]] = defaultdict(list)
+    for device in site.device.values():
+        if device.patrol is not None:
+            terminals[device.patrol].append(device.id)
+    members = {group.id: _members(site, group, ancestors) for group in site.talk_group.values()}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for group, devices in members.items():
+        for id_ in devices:
+            groups[id_].append(group)
+    return Tree(ancestors, dict(terminals), members, dict(groups), {})
+
+
+def _ancestors(units: dict[str, site_.Unit], unit: str) -> list[str]:
+    chain: list[str] = []
+    at: str | None = unit
+    while at is not None and at in units and at not in chain:
+        chain.append(at)
+        at = units[at].parent
+    return chain
+
+
+def _members(site: Registry, group: site_.TalkGroup, ancestors: dict[str, list[str]]) -> list[str]:
+    units = set(group.units)
+    named = set(group.devices)
+    return [
+        device.id
+        for device in site.device.values()
+        if device.id in named
+        or (device.kind == "terminal" and not units.isdisjoint(ancestors.get(device.unit, ())))
+    ]
+
+
+def _rules(site: Registry, chain: list[str]) -> Rules:
+    level = next((site.unit[unit].duty_level for unit in chain if site.unit[unit].duty_level), "")
+    fitting = [
+        override
+        for unit in [None, *reversed(chain)]
+        for override in site.overrides
+        if override.unit == unit and override.duty_level in (None, level)
+    ]
+    return site_.overridden(site.rules, fitting) if fitting else site.rules
+
+
+def rebuild(state: State, now_ms: int) -> Index:
+    """All indexes of a state that was just folded; everything due is armed."""
+    index = Index(state)
+    for device, live in state.live.items():
+        if live.online:
+            live.watching = True
+            index.arm(now_ms, "presence", device)
+    for incident in state.incidents.values():
+        if not incident.ended_ms:
+            index.open_at[incident.device].add(incident.incident)
+        for kind in (
+            "escalate",
+            "owner",
+            "hold",
+            "ring",
+            "everybody",
+            "silent",
+            "handoff",
+            "question",
+            "forget",
+        ):
+            index.arm(now_ms, kind, incident.incident)
+    for ladder in state.ladders.values():
+        _rebuild_ladder(index, ladder, now_ms)
+    for broadcast in state.broadcasts.values():
+        index.arm(now_ms, "forget", broadcast.broadcast)
+    for id_ in state.verify:
+        index.arm(now_ms, "verify", id_)
+    for id_ in state.settings:
+        index.arm(now_ms, "settings", id_)
+    return index
+
+
+def _rebuild_ladder(index: Index, ladder: Ladder, now_ms: int) -> None:
+    index.arm(ladder.expires_ms, "expiry", ladder.item)
+    if ladder.expired or ladder.superseded:
+        return
+    index.arm(now_ms, "route", ladder.item)
+    for place in ladder.places.values():
+        if not place.rung and not place.left:
+            index.watch(ladder, place.device)
+            index.arm(now_ms, "place", f"{ladder.item} {place.device}")

@@ -1,0 +1,450 @@
+"""Whom to call, in rings: the nearest, then farther, then the unit, then everybody; until enough have accepted.
+
+Ring 1 takes the nearest few within its reach and the nearest police patrol; ring 2 the next; ring 3 the responsible
+unit's patrols (or, where it has none free, its superior's). Enough is `accepts_wanted` accepts, one of them not a
+volunteer's. Available = on duty, on line, not committed elsewhere; only a human takes a patrol from another incident.
+Every ring's fact holds whom it looked at and why each was chosen or not.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from protocols import geo
+from protocols.rules import Rules
+from protocols.site import Patrol
+
+from . import facts as f
+from . import ladder as ladders
+from .state import RESPONDING, RINGING_KINDS, Call, Incident, Ladder, Responder
+from .turn import Turn
+
+EVERYBODY, BY_HAND = 4, 5
+LOOKED_AT_MAX: Final = 50
+"""Candidates kept in a ring's fact beside the chosen ones: the nearest."""
+DEGREE_M: Final = 111_000
+PENDING: Final = frozenset({"called"})
+BUSY: Final = RESPONDING | PENDING
+
+
+def enough(turn: Turn, incident: Incident) -> bool:
+    """Volunteers alone never count as enough."""
+    forces = [_force(turn, r.patrol) for r in incident.responders.values() if r.place in RESPONDING]
+    if incident.kind == "tamper":
+        return bool(forces)
+    return len(forces) >= turn.rules(incident).accepts_wanted and any(
+        force != "volunteer" for force in forces
+    )
+
+
+def _force(turn: Turn, patrol: str) -> str:
+    entry = turn.state.site.patrol.get(patrol)
+    return entry.force if entry else "volunteer"
+
+
+def start(turn: Turn, incident: Incident, why: str) -> None:
+    """From ring 1, unless enough are coming already."""
+    if not enough(turn, incident) and not incident.ended_ms:
+        _next(turn, incident, 1, why)
+
+
+def _next(turn: Turn, incident: Incident, ring: int, why: str) -> None:
+    """Open the first ring from `ring` on that has anybody; none left is said once, and looked at again later."""
+    for number in range(ring, _last_ring(incident) + 1):
+        look = _look(turn, incident, number, again=why == "press")
+        if look.chosen or not incident.exhausted:
+            open_ring(turn, incident, number, why, look)
+        if look.chosen:
+            return
+        if incident.ring_call:
+            turn.record(f.RingClosed(incident.incident, incident.ring_call, "empty"))
+    if incident.exhausted:
+        relook_ms = int(turn.rules(incident).relook_s * 1000)
+        turn.index.arm(turn.now + relook_ms, "ring", incident.incident)
+    else:
+        turn.record(f.RingsExhausted(incident.incident, accepted_count(incident)))
+
+
+def _last_ring(incident: Incident) -> int:
+    return 1 if incident.kind == "tamper" else 3
+
+
+def accepted_count(incident: Incident) -> int:
+    return sum(r.place in RESPONDING for r in incident.responders.values())
+
+
+# --- looking ----------------------------------------------------------------------------------------------------
+
+
+class Look(NamedTuple):
+    """Who was looked at for a ring, the chosen marked; how many in all; how far it reached."""
+
+    candidates: list[f.Candidate]
+    passed: int
+    reach_m: float | None = None
+
+    @property
+    def chosen(self) -> list[f.Candidate]:
+        return [c for c in self.candidates if c.chosen]
+
+
+def _look(turn: Turn, incident: Incident, ring: int, *, again: bool) -> Look:
+    rules = turn.rules(incident)
+    everyone = [candidate(turn, incident, p, again=again) for p in turn.state.site.patrol.values()]
+    free = sorted((c for c in everyone if not c.why), key=_by_distance)
+    if incident.kind == "tamper":
+        chosen = [c for c in free if c.force == "police"][:1]
+        return looked(everyone, chosen, None)
+    if ring == 1:
+        return looked(everyone, _ring1(free, rules), rules.ring1_m)
+    if ring == 2:
+        near = [c for c in free if c.distance_m is not None and c.distance_m <= rules.ring2_m]
+        return looked(everyone, near[: rules.ring2_patrols], rules.ring2_m)
+    if ring == 3:
+        return looked(everyone, _unit_ring(turn, incident, free), None)
+    return looked(everyone, free, None)
+
+
+def _ring1(free: list[f.Candidate], rules: Rules) -> list[f.Candidate]:
+    near = [c for c in free if c.distance_m is not None and c.distance_m <= rules.ring1_m][
+        : rules.ring1_patrols
+    ]
+    if any(c.force == "police" for c in near):
+        return near
+    police = (c for c in free if c.force == "police" and c.distance_m is not None)
+    return near + [c for c in police if (c.distance_m or 0) <= rules.ring1_police_m][:1]
+
+
+def _unit_ring(turn: Turn, incident: Incident, free: list[f.Candidate]) -> list[f.Candidate]:
+    """The responsible unit's patrols; of the first superior that has any, where it has none."""
+    for unit in turn.index.chain(incident.unit):
+        own = [c for c in free if turn.index.within(turn.state.site.patrol[c.patrol].unit, unit)]
+        if own:
+            return own
+    return []
+
+
+def _by_distance(c: f.Candidate) -> float:
+    return math.inf if c.distance_m is None else c.distance_m
+
+
+def looked(everyone: list[f.Candidate], chosen: list[f.Candidate], reach_m: float | None) -> Look:
+    """The chosen marked, and the nearest of the rest."""
+    ids = {c.patrol for c in chosen}
+    marked = [msgspec.structs.replace(c, chosen=True) for c in chosen]
+    rest = [c for c in everyone if c.patrol not in ids]
+    if len(rest) > LOOKED_AT_MAX:
+        rest = sorted(rest, key=_by_distance)[:LOOKED_AT_MAX]
+    return Look(marked + rest, len(everyone), reach_m)
+
+
+def candidate(turn: Turn, incident: Incident, patrol: Patrol, *, again: bool = False) -> f.Candidate:
+    """One patrol as seen from the incident; `why` says why it is not available ("" = it is)."""
+    devices = _live_terminals(turn, patrol.id)
+    distance, bearing, age = _seen_from(turn, incident, devices)
+    return f.Candidate(
+        patrol.id,
+        patrol.force,
+        distance,
+        bearing,
+        age,
+        devices,
+        why=_why_not(turn, incident, patrol, devices, again),
+    )
+
+
+def _live_terminals(turn: Turn, patrol: str) -> list[str]:
+    """On line and in service, last heard first."""
+    state = turn.state
+    ids = [d for d in turn.index.tree.terminals.get(patrol, ()) if state.site.device[d].in_service]
+    live = [(state.live[d].heard_ms, d) for d in ids if d in state.live and state.live[d].online]
+    return [d for _, d in sorted(live, reverse=True)]
+
+
+def _why_not(turn: Turn, incident: Incident, patrol: Patrol, devices: list[str], again: bool) -> str:
+    if not patrol.on_duty:
+        return "off-duty"
+    if not devices:
+        return "offline"
+    raiser = turn.state.site.device.get(incident.device)
+    if raiser is not None and raiser.patrol == patrol.id:
+        return "raised-it"
+    known = incident.responders.get(patrol.id)
+    if known is not None and (
+        known.place in RESPONDING or not again and known.place in ("called", "declined", "done")
+    ):
+        return known.place
+    if known is not None and known.place == "stood-down" and known.why == "owner":
+        return "stood-down by the owner"
+    elsewhere = committed(turn, patrol.id, incident)
+    return f"committed {elsewhere}" if elsewhere else ""
+
+
+def committed(turn: Turn, patrol: str, incident: Incident) -> str:
+    """The other open incident this patrol responds to, or "". A drill gives way to a real alarm, not the reverse."""
+    for other in turn.state.incidents.values():
+        if other is incident or other.ended_ms or (other.drill and not incident.drill):
+            continue
+        responder = other.responders.get(patrol)
+        if responder is not None and responder.place in RESPONDING:
+            return other.incident
+    return ""
+
+
+def _seen_from(
+    turn: Turn, incident: Incident, devices: list[str]
+) -> tuple[float | None, float | None, int | None]:
+    """Distance, bearing from the patrol to the incident, and the age of the patrol's position."""
+    fresh_ms = int(turn.rules(incident).position_fresh_s * 1000)
+    if incident.position is None:
+        return None, None, None
+    there = (incident.position.lat, incident.position.lon)
+    for device in devices:
+        live = turn.state.live[device]
+        if live.position is not None and turn.now - live.position_ms <= fresh_ms:
+            here = (live.position.lat, live.position.lon)
+            return (
+                round(geo.distance_m(here, there), 1),
+                round(geo.bearing_deg(here, there), 1),
+                turn.now - live.position_ms,
+            )
+    return None, None, None
+
+
+# --- opening and closing ----------------------------------------------------------------------------------------
+
+
+def open_ring(turn: Turn, incident: Incident, ring: int, why: str, look: Look, by: str = "") -> str:
+    """Call the chosen; the id of the call. Drills they take part in give way."""
+    rules = turn.rules(incident)
+    call = turn.next_id("c")
+    if incident.ring_call and not by:
+        turn.record(f.RingClosed(incident.incident, incident.ring_call, "stopped"))
+    deadline = turn.now + int(_answer_within_s(turn, look.chosen, rules) * 1000)
+    expires = turn.now + int(rules.item_ttl_s * 1000)
+    wanted = 1 if incident.kind == "tamper" else rules.accepts_wanted
+    turn.record(
+        f.RingOpened(
+            incident.incident,
+            call,
+            ring,
+            why,
+            wanted,
+            deadline,
+            expires,
+            look.candidates,
+            look.passed,
+            look.reach_m,
+            by,
+        )
+    )
+    if not incident.drill:
+        _drills_give_way(turn, {c.patrol for c in look.chosen})
+    ladders.send_all(turn, call)
+    return call
+
+
+def _answer_within_s(turn: Turn, chosen: list[f.Candidate], rules: Rules) -> float:
+    """Patrols at home are slower: if all are on stand-by, theirs is the time."""
+    standby = bool(chosen) and all(turn.state.site.patrol[c.patrol].standby for c in chosen)
+    return rules.standby_answer_within_s if standby else rules.answer_within_s
+
+
+def _drills_give_way(turn: Turn, patrols: set[str]) -> None:
+    for other in list(turn.state.incidents.values()):
+        if other.drill and not other.ended_ms:
+            busy = [p for p in patrols if (r := other.responders.get(p)) is not None and r.place in BUSY]
+            stand_down(turn, other, busy, "real-alarm")
+
+
+def stand_down(turn: Turn, incident: Incident, patrols: Iterable[str], reason: str, by: str = "") -> str:
+    """Tell these patrols, on every terminal that was called, that they are not needed; the item's id or ""."""
+    names = sorted(patrols)
+    if not names:
+        return ""
+    item, calls = turn.next_id("s"), [incident.responders[p].call for p in names]
+    devices = devices_of(turn, incident, set(names))
+    expires = turn.now + int(turn.rules(incident).item_ttl_s * 1000)
+    turn.record(f.StoodDown(incident.incident, item, calls[-1], names, devices, reason, expires, by))
+    ladders.send_all(turn, item)
+    return item
+
+
+def devices_of(turn: Turn, incident: Incident, patrols: set[str]) -> list[str]:
+    """Terminals of these patrols that were called to the incident."""
+    found: set[str] = set()
+    for call in incident.calls:
+        ladder = turn.state.ladders.get(call)
+        if ladder is not None:
+            found |= {p.device for p in ladder.places.values() if p.patrol in patrols}
+    return sorted(found)
+
+
+# --- what moves them --------------------------------------------------------------------------------------------
+
+
+def presented(turn: Turn, ladder: Ladder) -> None:
+    """A call was presented: the first time within the first wait, the time to answer counts from here."""
+    call = turn.state.calls.get(ladder.item)
+    incident = turn.state.incidents.get(ladder.about)
+    if (
+        call is None
+        or incident is None
+        or call.closed
+        or call.first_presented_ms
+        or turn.now > call.deadline_ms
+    ):
+        return
+    place = next(p for p in ladder.places.values() if p.at_ms[2])
+    wait_ms = call.deadline_ms - call.opened_ms
+    turn.record(f.RingDelayed(incident.incident, call.call, turn.now + wait_ms, place.device))
+
+
+def settle(turn: Turn, incident: Incident) -> None:
+    """After any answer or loss: enough? everybody answered and not enough? nobody left?"""
+    if incident.ended_ms:
+        return
+    call = turn.state.calls.get(incident.ring_call)
+    if enough(turn, incident):
+        _close_enough(turn, incident, call)
+    elif call is not None and not _open_answers(turn, incident, call):
+        turn.record(
+            f.RingClosed(incident.incident, call.call, "settled", accepted_count(incident), call.wanted)
+        )
+        _after(turn, incident, call)
+
+
+def _close_enough(turn: Turn, incident: Incident, call: Call | None) -> None:
+    if call is not None:
+        turn.record(
+            f.RingClosed(incident.incident, call.call, "enough", accepted_count(incident), call.wanted)
+        )
+    left = [r.patrol for r in incident.responders.values() if r.place == "called" and not _by_hand(turn, r)]
+    stand_down(turn, incident, left, "enough")
+
+
+def _by_hand(turn: Turn, responder: Responder) -> bool:
+    """Whom a human called, a machine does not send home."""
+    call = turn.state.calls.get(responder.call)
+    return call is not None and call.ring == BY_HAND
+
+
+def _open_answers(turn: Turn, incident: Incident, call: Call) -> bool:
+    """Is somebody of this call still to answer, who could? Whose device refused, failed or left will not."""
+    ladder = turn.state.ladders.get(call.call)
+    for patrol in call.patrols:
+        responder = incident.responders.get(patrol)
+        if responder is not None and responder.place == "called" and responder.call == call.call:
+            places = [p for p in ladder.places.values() if p.patrol == patrol] if ladder else []
+            if not places or any(not p.reason for p in places):
+                return True
+    return False
+
+
+def _after(turn: Turn, incident: Incident, call: Call) -> None:
+    _next(turn, incident, call.ring + 1, "not-enough")
+
+
+def ring_due(turn: Turn, id_: str) -> None:
+    """Timer: the time to answer is over, or it is time to look again."""
+    incident = turn.state.incidents.get(id_)
+    if incident is None or incident.ended_ms or incident.hold or enough(turn, incident):
+        return
+    call = turn.state.calls.get(incident.ring_call)
+    if call is None:
+        _look_again(turn, incident)
+    elif call.deadline_ms > turn.now:
+        turn.index.arm(call.deadline_ms, "ring", id_)
+    else:
+        turn.record(f.RingClosed(id_, call.call, "timeout", accepted_count(incident), call.wanted))
+        _after(turn, incident, call)
+
+
+def _look_again(turn: Turn, incident: Incident) -> None:
+    """Somebody may have come on line or become free since the rings were exhausted."""
+    if incident.exhausted:
+        _next(turn, incident, 1, "looked-again")
+
+
+def refill(turn: Turn, incident: Incident, why: str) -> None:
+    """Somebody who had accepted is gone: replace him, unless a ring is open or enough are left."""
+    if incident.ended_ms or incident.hold or incident.ring_call or not incident.ring:
+        settle(turn, incident)
+    else:
+        start(turn, incident, why)
+
+
+def everybody(turn: Turn, incident: Incident, why: str) -> str:
+    """All that are available, in one call."""
+    look = _look(turn, incident, EVERYBODY, again=True)
+    return open_ring(turn, incident, EVERYBODY, why, look)
+
+
+def everybody_due(turn: Turn, id_: str) -> None:
+    """Timer: nobody has accepted for so long that everybody is called by itself. Late alarms and tampers are not."""
+    incident = turn.state.incidents.get(id_)
+    if incident is None or incident.ended_ms or incident.owner or incident.everybody:
+        return
+    if (
+        incident.hold in ("late", "commissioning")
+        or incident.kind not in RINGING_KINDS
+        or enough(turn, incident)
+    ):
+        return
+    due = incident.unowned_since_ms + int(turn.rules(incident).everybody_after_s * 1000)
+    if due > turn.now:
+        turn.index.arm(due, "everybody", id_)
+    else:
+        everybody(turn, incident, "no-owner")
+
+
+def hold_due(turn: Turn, id_: str) -> None:
+    """Timer of a pillar under verify-first: the owner said nothing, so it rings."""
+    incident = turn.state.incidents.get(id_)
+    if incident is not None and not incident.ended_ms and incident.hold == "verify":
+        if incident.hold_until_ms > turn.now:
+            turn.index.arm(incident.hold_until_ms, "hold", id_)
+        else:
+            start(turn, incident, "verify-over")
+
+
+def silent_due(turn: Turn, id_: str) -> None:
+    """Timer: an accepted patrol of which no terminal is heard any more is replaced."""
+    incident = turn.state.incidents.get(id_)
+    if incident is None or incident.ended_ms:
+        return
+    limit_ms = int(turn.rules(incident).patrol_silent_s * 1000)
+    coming = [r for r in incident.responders.values() if r.place in RESPONDING]
+    silences = {r.patrol: turn.now - _last_heard(turn, r.patrol, r.since_ms) for r in coming}
+    for patrol, silence in silences.items():
+        if silence >= limit_ms:
+            lose(turn, incident, patrol, "silent", silence)
+    waits = [limit_ms - silence for silence in silences.values() if silence < limit_ms]
+    if waits:
+        turn.index.arm(turn.now + max(min(waits), 1000), "silent", id_)
+
+
+def _last_heard(turn: Turn, patrol: str, since: int) -> int:
+    live = turn.state.live
+    return max([since, *(live[d].heard_ms for d in turn.index.tree.terminals.get(patrol, ()) if d in live)])
+
+
+def lose(turn: Turn, incident: Incident, patrol: str, why: str, after_ms: int = 0) -> None:
+    """This patrol will not come; another is looked for."""
+    responder = incident.responders[patrol]
+    was_coming = responder.place in RESPONDING
+    turn.record(f.PatrolLost(incident.incident, responder.call, patrol, why, after_ms))
+    if was_coming:
+        refill(turn, incident, f"lost {patrol}")
+    else:
+        settle(turn, incident)
+
+
+def off_duty(turn: Turn, patrol: str) -> None:
+    """Clocking out leaves every incident it was called to or going to."""
+    for incident in list(turn.state.incidents.values()):
+        responder = incident.responders.get(patrol)
+        if not incident.ended_ms and responder is not None and responder.place in BUSY:
+            lose(turn, incident, patrol, "off-duty")
