@@ -22,7 +22,8 @@ STOP_WITHIN_S: Final = 15.0
 """What has not said goodbye by then is cut off."""
 EXAMPLE: Final = """example:
   dispatch-sim city --terminals 100 --pillars 12 --credentials .state/demo/credentials --press-every 60
-  type meanwhile: press p-03, duress p-03, emergency t-017, offline t-005, deaf t-006, flat t-007, status, quit
+  type meanwhile: press p-03, duress p-03, emergency t-017, offline t-005, deaf t-006, flat t-007,
+  status, quit
 
 larger towns, in several processes:
   python -m simulators.demo.make --terminals 1000 > big.toml      (and apply it to the daemon)

@@ -1,7 +1,7 @@
 """Credentials for all devices of a site: secrets are made here, the daemon is told only their stored form.
 
-A device that has a file already keeps its secret; only the broker's url is renewed. A file is there only after
-the daemon was told, so a run that was cut short can be repeated.
+A device that has a file already keeps its secret; only the broker's url is renewed. A file is there only
+after the daemon was told, so a run that was cut short can be repeated.
 """
 
 import asyncio

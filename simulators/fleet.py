@@ -36,6 +36,8 @@ PRESS_S: Final = 0.3
 EMERGENCY_HOLD_S: Final = 1.3
 MAX_ITEMS: Final = 200
 """Items of one device whose kind is remembered; the oldest go."""
+MAX_RECEIPTS: Final = 100
+"""Alarms of one device, waiting and receipted, that are remembered; the oldest go."""
 MAX_INCIDENTS: Final = 1000
 """Incidents whose place is remembered; the oldest go, and who is called to one only goes to the next
 corner.
@@ -52,6 +54,15 @@ class Item(NamedTuple):
     incident: str = ""
 
 
+class Receipt(NamedTuple):
+    """An alarm of this device was receipted: which incident, and how long after the press by its own
+    clock.
+    """
+
+    incident: str
+    after_ms: int
+
+
 @dataclass(slots=True)
 class SimDevice:
     """One device. `junction` is set for a pillar."""
@@ -63,6 +74,8 @@ class SimDevice:
     boots: int = 1
     online: bool = False
     items: dict[str, Item] = field(default_factory=dict)
+    pressed: dict[str, int] = field(default_factory=dict)
+    receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=MAX_RECEIPTS))
     task: "asyncio.Task[None] | None" = None
 
     @property
@@ -173,8 +186,11 @@ class Fleet:
                 self._online(device, online=True)
             case "disconnected":
                 self._online(device, online=False)
-            case "receipted" if line.get("kind") == "alarm" and line.get("incident"):
-                self._place(line["incident"], device)
+            case "alarm":
+                device.pressed[line["key"]] = line["t_ms"]
+                _trim(device.pressed, MAX_RECEIPTS)
+            case "receipted" if line.get("kind") == "alarm":
+                self._receipted(device, line)
             case "delivered":
                 self._delivered(device, line)
             case "presented" if device.junction is None:
@@ -185,19 +201,23 @@ class Fleet:
             device.online = online
             self.changed.set()
 
-    def _place(self, incident: str, device: SimDevice) -> None:
-        junction = device.junction
-        self._incidents[incident] = self.city.bearers[device.id].walker.at if junction is None else junction
-        if len(self._incidents) > MAX_INCIDENTS:
-            del self._incidents[next(iter(self._incidents))]
+    def _receipted(self, device: SimDevice, line: dict[str, Any]) -> None:
+        """Where the incident is, is where its device stands."""
+        incident, now_ms = line.get("incident") or "", line["t_ms"]
+        device.receipts.append(Receipt(incident, now_ms - device.pressed.pop(line["key"], now_ms)))
+        if incident:
+            junction = device.junction
+            self._incidents[incident] = (
+                self.city.bearers[device.id].walker.at if junction is None else junction
+            )
+            _trim(self._incidents, MAX_INCIDENTS)
 
     def _delivered(self, device: SimDevice, line: dict[str, Any]) -> None:
         item = Item(*(line.get(name) or "" for name in Item._fields))
         device.items[line["item"]] = item
         if item.kind == "stand-down" and device.junction is None:
             city_.stood_down(self.city, device.id, item.call)
-        while len(device.items) > MAX_ITEMS:
-            del device.items[next(iter(device.items))]
+        _trim(device.items, MAX_ITEMS)
 
     def _presented(self, device: SimDevice, item: str) -> None:
         kind, call, incident = device.items.get(item, Item())
@@ -275,3 +295,9 @@ class Fleet:
 
     def ids(self, *, pillars: bool) -> Sequence[str]:
         return [one.id for one in self.devices.values() if (one.junction is not None) == pillars]
+
+
+def _trim(kept: dict[str, Any], most: int) -> None:
+    """The oldest go."""
+    while len(kept) > most:
+        del kept[next(iter(kept))]
