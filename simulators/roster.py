@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from devices.credentials import Credentials, CredentialsError, load
-
 from protocols import site as site_
 
 from .streets import Streets

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from dispatchd.console.api import Console
+from dispatchd.console.errors import ApiError
 from dispatchd.console.routes import MAX_BODY_BYTES
 from dispatchd.console.signin import BAD_ADDRESSES, BAD_PER_MINUTE, BadTokens, find_operator
 from dispatchd.core.state import State
 from dispatchd.store.base import NewRow, StoreFull
 from dispatchd.store.memory import MemoryStore
-from dispatchd.console.errors import ApiError
 
 from .desk import desk, token
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dispatchd.core.commands import RANK, ROLES
 from dispatchd.console.routes import COMMANDS, ROUTES
+from dispatchd.core.commands import RANK, ROLES
 
 from .desk import OPERATORS, Desk, desk
 
