@@ -86,6 +86,9 @@ class Agent:
         self._player = Player()
         self._sender = Sender(records, boot, self._do, self._log)
         self._inbox = Inbox(int(boot.notes.get("gen", b"0") or b"0"))
+        self._told_gen = self._inbox.gen
+        self._hello_at = 0
+        self._newest = (0, 0)
         self.settings = settings.restored(boot.notes.get("config", b""), language)
         self.membership = _membership(boot.notes.get("membership", b""))
         self._at("start", 0, self._start)
@@ -195,6 +198,7 @@ class Agent:
         self._log("disconnected", why=event.why)
 
     def _hello(self) -> None:
+        self._hello_at = self._now
         nonce = self._rng.randbytes(NONCE_BYTES)
         self._nonces[nonce] = self._now
         if len(self._nonces) > MAX_NONCES:
@@ -202,6 +206,16 @@ class Agent:
         self._do(Publish("hello", codec.encode(self._hello_message(nonce))))
         self._at("hello", self._now + self._hello_wait_ms, self._hello)
         self._hello_wait_ms = min(self._hello_wait_ms * 2, up.RETRY_MAX_S * 1000)
+
+    def _hello_again(self) -> None:
+        """The site has gone on without us (restored, or its numbers fell back): ask it anew, but not too often."""
+        if (
+            self._conn is not None
+            and "hello" not in self._timers
+            and self._now - self._hello_at >= PATH_AFTER_MS
+        ):
+            self._hello_wait_ms = up.RETRY_FIRST_S * 1000
+            self._hello()
 
     def _hello_message(self, nonce: bytes) -> up.Hello:
         return up.Hello(
@@ -211,7 +225,7 @@ class Agent:
             self.role,
             firmware=FIRMWARE,
             outbox=len(self._sender.pending),
-            gen=self._inbox.gen,
+            gen=self._told_gen,
             config=self.settings.version,
         )
 
@@ -275,22 +289,25 @@ class Agent:
         self._take(message, envelope)
 
     def _refusal(self, event: Received, message: down.Down, envelope: Envelope) -> str | None:
-        gen = self._inbox.gen
         why = self._inbox.check(event.group or "", envelope)
-        if self._inbox.gen != gen:
-            self._sender.note("gen", str(self._inbox.gen).encode())
-        if why is None and self._site_offset is None and not isinstance(message, down.Receipt):
+        if why in ("generation-not-announced", "stale-number"):
+            self._hello_again()
+        if isinstance(message, down.Receipt):
+            return why if why == "stale-generation" else None
+        if why is None and self._site_offset is None:
             return "site time not known yet"
         return why
 
     def _take(
         self, message: down.Receipt | down.Config | down.Membership | down.Item, envelope: Envelope
     ) -> None:
+        self._newest = (envelope.gen, envelope.n)
         match message:
             case down.Receipt():
                 for receipted in message.items:
                     self._on_receipted(receipted)
                 self._at("path", self._now + PATH_AFTER_MS, self._path_silent)
+                self._settle_generation()
             case down.Config():
                 self._on_config(message, envelope)
             case down.Membership():
@@ -304,7 +321,8 @@ class Agent:
             self._log("dropped", kind="hello", why="stale-generation" if sent_ms is not None else "nonce")
             return
         if envelope.gen > self._inbox.gen:
-            self._sender.note("gen", str(envelope.gen).encode())
+            self.settings = msgspec.structs.replace(self.settings, version=0)
+            self.membership = msgspec.structs.replace(self.membership, version=0)
         self._inbox.rebase(envelope)
         self._site_offset = message.site_time + (self._now - sent_ms) // 2 - self._now
         self._state_every_ms = message.state_every_s * 1000
@@ -314,6 +332,14 @@ class Agent:
         self._sender.prune(message.site_time)
         if message.alarms_since is not None:
             self._log("alarms-again", count=self._sender.send_again(message.alarms_since))
+        self._settle_generation()
+
+    def _settle_generation(self) -> None:
+        """A new generation is ours once it has every alarm it asked for; until then a reboot asks again."""
+        gen = self._inbox.gen
+        if self._told_gen < gen and not self._sender.sends_again():
+            self._told_gen = gen
+            self._sender.note("gen", str(gen).encode())
 
     def _on_receipted(self, receipted: down.Receipted) -> None:
         committed = receipted.outcome != "refused"
@@ -393,7 +419,7 @@ class Agent:
         else:
             self._present(message, envelope)
 
-    def _present(self, message: down.Item, envelope: Envelope) -> None:  # noqa: ARG002 - for the kind of device
+    def _present(self, message: down.Item, envelope: Envelope) -> None:
         """A new item, alive: act on it."""
         self._failed(message.item, "refused")
 

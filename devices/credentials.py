@@ -32,8 +32,8 @@ class CredentialsError(ValueError):
     """The file cannot be used; the text says why and what to do."""
 
 
-def load(path: Path) -> tuple[Credentials, list[str]]:
-    """The credentials and warnings to show; CredentialsError when unusable."""
+def load(path: Path, kind: str) -> tuple[Credentials, list[str]]:
+    """The credentials of this kind of device, and warnings to show; CredentialsError when unusable."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -43,6 +43,10 @@ def load(path: Path) -> tuple[Credentials, list[str]]:
             f"cannot read the credentials file {path}: {error.strerror}. Make one with `dispatchd device add ID`."
         ) from error
     credentials = parse(data, str(path))
+    if credentials.kind != kind:
+        raise CredentialsError(
+            f"{path} is of a {credentials.kind}: run `dispatch-device {credentials.kind}`."
+        )
     return credentials, _warnings(path, mode)
 
 

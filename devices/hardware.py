@@ -1,7 +1,7 @@
 """The parts of a device behind small interfaces: what a maker implements for a real pillar or terminal.
 
 Every method returns at once: it starts something, and the part reports the end by an event through the `feed`
-that `run` is given. A missing part is one that does nothing (`Absent`). Methods are called from the event loop.
+that it is given. Methods are called from the event loop. A part that is missing is a class with empty methods.
 """
 
 from collections.abc import Callable

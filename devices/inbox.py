@@ -1,10 +1,10 @@
 """What came down and how far it got: generation and number checks, each item once, its rung. Pure.
 
-- `gen` only grows: an envelope of a lower generation is refused, a higher one starts all numbers anew.
-- Within a generation `n` grows per receiver, but several paths may reorder: up to REPLAY_WINDOW behind the highest
-  an envelope still counts, and the items' memory is longer than that. So a replayed envelope is either refused by
+- `gen` only grows, and only the answer to our own nonce moves it, since that cannot be a replay; it also sets the
+  numbers anew. A lower generation is refused, a higher one not announced yet too (the agent then says hello).
+- Within a generation `n` grows per receiver, but several paths may reorder: up to REPLAY_WINDOW behind the
+  highest an envelope still counts, and the items' memory is longer than that. So a replay is either refused by
   its number or known by its item, as long as the device runs; after a reboot life (`ttl_ms`) remains.
-- The answer to our own nonce sets the numbers anew: it cannot be a replay.
 """
 
 from typing import Final
@@ -40,7 +40,7 @@ class Inbox:
         if envelope.gen < self.gen:
             return "stale-generation"
         if envelope.gen > self.gen:
-            self.rebase(envelope)
+            return "generation-not-announced"
         highest = self._highest.get(receiver, envelope.n)
         if envelope.n + REPLAY_WINDOW < highest:
             return "stale-number"

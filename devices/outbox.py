@@ -98,7 +98,11 @@ class Outbox(Protocol):
         """OutboxError when not durable; they are then kept in memory and written with the next append."""
 
     def next_conn(self) -> int:
-        """A connection number never given before, durable."""
+        """A connection number never given before, durable; OutboxError when not (`conn` is it all the same)."""
+
+    @property
+    def conn(self) -> int:
+        """The last connection number given."""
 
     def close(self) -> None: ...
 
@@ -138,10 +142,14 @@ class MemoryOutbox:
         self._commit([ConnTaken(self._conn + 1)], sync=True)
         return self._conn
 
+    @property
+    def conn(self) -> int:
+        return self._conn
+
     def close(self) -> None:
         """Nothing to close; the twin of the durable one."""
 
-    def _commit(self, entries: list[Entry], *, sync: bool) -> None:  # noqa: ARG002 - the durable one needs it
+    def _commit(self, entries: list[Entry], *, sync: bool) -> None:
         for entry in entries:
             self._apply(entry)
 

@@ -54,6 +54,7 @@ class PillarAgent(Listener):
         self._police_lamp = "off"
         self._told = 0
         self._silent = boot.notes.get("silent", b"")
+        self._silent_since = (0, 0)
         self._duress: Key | None = None
 
     @property
@@ -236,9 +237,12 @@ class PillarAgent(Listener):
                 super()._present(message, envelope)
 
     def _prompt(self, message: down.Prompt) -> None:
-        if message.code == "ended":
+        if message.code == "silent":
+            self._be_silent(message.incident.encode())
+            self._rung(message.item, "presented", 0)
+        elif message.code == "ended":
             self._ended(message)
-        elif self._silent:
+        elif self._silent and not self._leaves_silence(message):
             self._failed(message.item, "refused")
         elif message.code == "question":
             self._ask(message)
@@ -246,6 +250,20 @@ class PillarAgent(Listener):
             self._told_by_site(message)
         else:
             self._other_prompt(message)
+
+    def _leaves_silence(self, message: down.Prompt) -> bool:
+        """A truth that the site tells of this incident after it knew of the silence: the owner has left it."""
+        if (
+            message.code not in STRENGTH
+            or self._newest <= self._silent_since
+            or not self._is_silenced_by(message.incident)
+        ):
+            return False
+        self._end_silence()
+        return True
+
+    def _is_silenced_by(self, incident: str) -> bool:
+        return self._duress is None and self._silent in (SILENT_UNKNOWN, incident.encode())
 
     def _told_by_site(self, message: down.Prompt) -> None:
         before = self._truth.code
@@ -271,7 +289,7 @@ class PillarAgent(Listener):
             self._rung(message.item, "presented", 0)
 
     def _ended(self, message: down.Prompt) -> None:
-        if self._silent and self._silent in (SILENT_UNKNOWN, message.incident.encode()) and not self._duress:
+        if self._is_silenced_by(message.incident):
             self._end_silence()
         if self._truth.ended(message.incident):
             self._close_question()
@@ -283,12 +301,13 @@ class PillarAgent(Listener):
         """The owner's one key for silence, and out of it again (which he has confirmed)."""
         if message.order == "silent":
             self._be_silent(message.incident.encode())
-        elif message.order == "sound" and self._silent in (SILENT_UNKNOWN, message.incident.encode()):
+        elif message.order == "sound" and self._is_silenced_by(message.incident):
             self._end_silence()
         self._rung(message.item, "presented", 0)
 
     def _be_silent(self, incident: bytes) -> None:
         """What plays ends now; lights and text stay as they are, so that nothing gives the alarm away."""
+        self._silent_since = self._newest
         if incident != self._silent:
             self._silent = incident
             self._sender.note("silent", incident)

@@ -110,7 +110,8 @@ class Sender:
         self._emit(Persist(record))
         if _class(kind) and len(self.pending) > MAX_PENDING:
             self._make_room()
-        self._queue(key)
+        if key in self.pending:
+            self._queue(key)
         return key
 
     def note(self, name: str, value: bytes) -> None:
@@ -178,6 +179,9 @@ class Sender:
             self.pending[record.key] = Pending(record, message, self._born(record), again=True)
             self._queue(record.key)
         return len(again)
+
+    def sends_again(self) -> bool:
+        return any(pending.again for pending in self.pending.values())
 
     # ----------------------------------------------------------------------------------------- sending
 

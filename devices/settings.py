@@ -1,4 +1,7 @@
-"""What a site can set on a device by `config`: names, units, bounds. Unknown names are ignored, wrong values refuse all."""
+"""What a site can set on a device by `config`: names, units, bounds.
+
+Unknown names are ignored; one wrong value refuses the whole.
+"""
 
 from typing import Annotated, Final
 

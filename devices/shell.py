@@ -18,6 +18,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final
 
 import aiomqtt
@@ -72,6 +73,14 @@ def monotonic_ms() -> int:
     """By the clock that also counts while the machine sleeps, where there is one."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(clock) // 1_000_000
+
+
+def clock_id() -> str:
+    """Names the clock of `monotonic_ms`: another after a reboot of the machine, "" where nobody knows."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 async def run_device(
@@ -140,13 +149,16 @@ class _Shell:
         return True
 
     def _perform(self, actions: list[Action]) -> None:
-        """In order; a run of Persists becomes durable in one go, before what follows."""
+        """In order; a run of Persists becomes durable in one go, before anything of it is sent or logged."""
         entries: list[Entry] = []
         for action in actions:
             if isinstance(action, Persist):
                 entries.append(action.entry)
                 continue
-            if entries and isinstance(action, Publish):
+            if isinstance(action, Forget) and entries:
+                entries.append(Forgotten(action.key))
+                continue
+            if entries and isinstance(action, Publish | Log):
                 self._persist(entries, sync=True)
                 entries = []
             self._act(action)
@@ -219,7 +231,7 @@ class _Shell:
     def _pause_s(self, failures: int) -> float:
         rounds = failures // len(self._credentials.urls)
         limit_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(rounds, 10))
-        return self._jitter.uniform(BACKOFF_FIRST_S / 2, limit_s)
+        return self._jitter.uniform(BACKOFF_FIRST_S, max(2 * BACKOFF_FIRST_S, limit_s))
 
     async def _one_connection(self) -> tuple[str, bool]:
         """Why it ended, and whether the broker had taken us."""
@@ -231,7 +243,7 @@ class _Shell:
                 await client.subscribe(self._own_filter(), qos=1)
                 connected = True
                 await self._stay(client, conn)
-        except* (aiomqtt.MqttError, ProtocolError, OSError, ssl.SSLError, OutboxError) as errors:
+        except* (aiomqtt.MqttError, ProtocolError, OSError) as errors:
             why = "; ".join(str(error) or type(error).__name__ for error in errors.exceptions)
         return why, connected
 
@@ -240,7 +252,7 @@ class _Shell:
             return self._outbox.next_conn()
         except OutboxError as error:
             self._feed(StorageFailed(str(error)))
-            return self._outbox.next_conn()
+            return self._outbox.conn
 
     def _own_filter(self) -> str:
         return topics.device_filter(self._credentials.root, self._credentials.device)

@@ -51,7 +51,10 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
         float, _seconds("a position older than this no longer gives a distance", 5, 3600)
     ] = 120
     relook_s: Annotated[
-        float, _seconds("rings exhausted and not enough: newly available patrols are looked for again every", 5, 3600)
+        float,
+        _seconds(
+            "rings exhausted and not enough: newly available patrols are looked for again every", 5, 3600
+        ),
     ] = 30
     everybody_after_s: Annotated[
         float, _seconds("no operator has accepted for so long: everybody is called by itself", 5, 3600)

@@ -26,27 +26,26 @@ def truth(turn: Turn, incident: Incident) -> str:
         return "ended"
     if any(r.place in RESPONDING for r in incident.responders.values()):
         return "coming"
-    if incident.owner is not None:
-        entry = turn.state.site.operator.get(incident.owner)
-        return "police-accepted" if entry is not None and entry.police else "accepted"
-    return "delivered" if incident.prompt else ""
+    return _taken(turn, incident) or ("delivered" if incident.prompt else "")
 
 
 def refresh(turn: Turn, incident: Incident) -> None:
     """Tell the pillar if what is true has changed."""
     code = truth(turn, incident)
-    device = pillar_of(turn, incident)
-    if device is None or incident.silent or not code or (code == incident.prompt):
+    also = _taken(turn, incident) if code == "coming" else ""
+    same = f"{code} {also}".strip() == incident.prompt
+    if pillar_of(turn, incident) is None or incident.silent or not code or same:
         return
-    if _newer_incident(turn, incident):
-        return
-    extra = "police-accepted" if code == "coming" and _police(turn, incident) else ""
-    prompt(turn, incident, code, also=extra)
+    if not _newer_incident(turn, incident):
+        prompt(turn, incident, code, also)
 
 
-def _police(turn: Turn, incident: Incident) -> bool:
+def _taken(turn: Turn, incident: Incident) -> str:
+    """民警 only if that person is police; "" while nobody owns it."""
     entry = turn.state.site.operator.get(incident.owner or "")
-    return entry is not None and entry.police
+    if incident.owner is None:
+        return ""
+    return "police-accepted" if entry is not None and entry.police else "accepted"
 
 
 def _newer_incident(turn: Turn, incident: Incident) -> bool:
@@ -71,7 +70,7 @@ def prompt(turn: Turn, incident: Incident, code: str, also: str = "", **more: An
     expires = turn.now + int(rules.item_ttl_s * 1000)
     if old:
         ladders.supersede(turn, old, item)
-    turn.record(f.PromptSet(incident.incident, item, incident.device, code, fields, expires))
+    turn.record(f.PromptSet(incident.incident, item, incident.device, code, fields, expires, also))
     ladders.send_all(turn, item)
 
 

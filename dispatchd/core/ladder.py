@@ -15,12 +15,14 @@ from protocols.types import REASONS
 
 from . import facts as f
 from .effects import SendGroup
-from .state import DELIVERED, PRESENTED, RUNG_OF, Incident, Ladder, Live, Place
+from .state import ACKNOWLEDGED, DELIVERED, PRESENTED, RUNG_OF, Incident, Ladder, Live, Place
 from .turn import Turn
 
 ROUTES: Final = ("other-terminal", "talk-group", "task")
 RESEND_MAX: Final = 200
 """Items sent to one device at its hello; the rest follow by their own retry."""
+PASSING: Final = frozenset({"alert", "prompt", "lamp"})
+"""Items that come again and again: out of the state when they expire; the journal keeps them."""
 FAR_MS: Final = 366 * 86_400_000
 """A device's claim to be older than this is not believed."""
 
@@ -138,6 +140,15 @@ def reported(turn: Turn, device: str, said: up.Rung) -> Place | None:
     changed = _climb(turn, ladder, place, said)
     turn.receipt(device, said.key)
     return place if changed else None
+
+
+def answered(turn: Turn, item: str, device: str, age_ms: int | None) -> None:
+    """Who answered a call has read it: the device's own word for *acknowledged*."""
+    ladder = turn.state.ladders.get(item)
+    place = ladder.places.get(device) if ladder else None
+    if ladder is not None and place is not None and place.rung < ACKNOWLEDGED:
+        device_ms = turn.now - min(age_ms or 0, FAR_MS)
+        turn.record(f.RungReached(ladder.about, item, device, ACKNOWLEDGED, device_ms))
 
 
 def _climb(turn: Turn, ladder: Ladder, place: Place, said: up.Rung) -> bool:
@@ -288,7 +299,7 @@ def expiry_due(turn: Turn, item: str) -> None:
             turn.index.arm(ladder.expires_ms, "expiry", item)
             return
         turn.record(f.LadderExpired(ladder.about, item, len(unheard(ladder))))
-    if ladder.about in turn.state.site.device:
+    if ladder.kind in PASSING:
         turn.record(f.Forgotten("ladders", item))
 
 

@@ -33,7 +33,8 @@ def _step(turn: Turn, incident: Incident, step: int, why: str) -> None:
 def _units(turn: Turn, incident: Incident, step: int) -> list[str]:
     """Whom a step alerts: own level, the next, the top, then the whole chain."""
     chain = turn.index.chain(incident.unit)
-    return {0: chain[:1], 1: chain[:2], 2: [*chain[:2], *chain[-1:]]}.get(step, chain)
+    units = {0: chain[:1], 1: chain[:2], 2: [*chain[:2], *chain[-1:]]}.get(step, chain)
+    return list(dict.fromkeys(units))
 
 
 def _alert_leaders(turn: Turn, incident: Incident) -> None:

@@ -93,7 +93,7 @@ class Press(Struct, frozen=True):
 
 
 class Responder(Struct):
-    """One patrol within an incident. `place`: called, accepted, declined, en-route, on-scene, done, stood-down, lost."""
+    """One patrol within an incident. `place`: see the table in answers.py."""
 
     patrol: str
     place: str
@@ -164,6 +164,7 @@ class Incident(Struct):
     relief: str | None = None
     ring: int = 0
     ring_call: str = ""
+    wanted: int = 0
     exhausted: bool = False
     everybody: bool = False
     calls: list[str] = []
@@ -192,7 +193,9 @@ class Call(Struct):
 
 
 class Place(Struct):
-    """One addressee's place on a ladder; `tries` and `next_ms` are *volatile*. `at_ms` and `device_ms`: site and device time of each rung (0 = not)."""
+    """One addressee's place on a ladder; `tries` and `next_ms` are *volatile*.
+
+    `at_ms` and `device_ms`: site and device time of each rung (0 = not)."""
 
     device: str
     patrol: str | None = None
@@ -297,7 +300,7 @@ class State(Struct):
     site: Registry = field(default_factory=Registry)
     live: dict[str, Live] = {}
     seen: dict[str, dict[str, list[Any]]] = {}
-    """Alarm keys that are committed: device → "boot/seq" → [received_ms, incident]; the newest SEEN_MAX of each device."""
+    """Committed alarm keys: device → "boot/seq" → [received_ms, incident]; the newest SEEN_MAX of each."""
     settings: dict[str, Settings] = {}
     incidents: dict[str, Incident] = {}
     calls: dict[str, Call] = {}
