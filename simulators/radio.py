@@ -18,13 +18,19 @@ CHUNK_BYTES: Final = 16 * 1024
 """Read at a time; with the stream's own limit this bounds what is on its way in one direction."""
 
 
+CLOSE_S: Final = 0.05
+"""For broken connections to be really gone."""
+
+
 class Radio:
     """`async with Radio(host, port) as radio:` relays from `radio.port` on 127.0.0.1 to the broker at
     host:port.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, listen: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._broker = (host, port)
+        self._listen = listen
+        self._of: dict[str, set[StreamWriter]] = {}
         self._air: dict[str, asyncio.Event] = {}
         self._links: set[StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -34,7 +40,7 @@ class Radio:
 
     async def __aenter__(self) -> Self:
         self._group = await asyncio.TaskGroup().__aenter__()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK_BYTES)
+        self._server = await asyncio.start_server(self._accept, *self._listen, limit=CHUNK_BYTES)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -49,6 +55,7 @@ class Radio:
         for writer in list(self._links):
             writer.transport.abort()
         await self._group.__aexit__(kind, error, trace)
+        await asyncio.sleep(CLOSE_S)
 
     def lose(self, device: str) -> None:
         """From now on nothing of this device comes through."""
@@ -57,6 +64,11 @@ class Radio:
     def find(self, device: str) -> None:
         """The device is in coverage again; what was on its way arrives."""
         self._gate(device).set()
+
+    def drop(self, device: str) -> None:
+        """Its connections break at once, at both ends; new ones are a matter of coverage."""
+        for writer in self._of.get(device, ()):
+            writer.transport.abort()
 
     def _gate(self, device: str) -> asyncio.Event:
         gate = self._air.get(device)
@@ -76,18 +88,24 @@ class Radio:
         try:
             async with asyncio.timeout(CONNECT_WITHIN_S):
                 head = await _connect_packet(reader)
-                gate = self._gate(client_id(head))
+                device = client_id(head)
+                gate = self._gate(device)
                 await gate.wait()
                 upstream, onward = await asyncio.open_connection(*self._broker, limit=CHUNK_BYTES)
         except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):
             writer.transport.abort()
         else:
             self._links.add(onward)
+            self._of.setdefault(device, set()).update((writer, onward))
             onward.write(head)
-            await _relay(gate, (reader, onward), (upstream, writer))
-            self._links.discard(onward)
+            try:
+                await _relay(gate, (reader, onward), (upstream, writer))
+            finally:
+                self._of[device] -= {writer, onward}
+                self._links.discard(onward)
         finally:
             self._links.discard(writer)
+            writer.close()
 
 
 async def _relay(gate: asyncio.Event, *ways: tuple[StreamReader, StreamWriter]) -> None:
