@@ -9,7 +9,6 @@ from typing import Final
 
 from devices.events import Event, HardwareState, Play, Played, PlayerFailed
 from devices.hardware import Feed
-
 from protocols.geo import LatLon
 from protocols.types import Position
 
