@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from devices.credentials import Credentials, CredentialsError, load
+from devices.credentials import Credentials, CredentialsError, parse
 from protocols.secret import hash_secret, new_secret
 from protocols.site import Device, Site
 
@@ -49,8 +49,8 @@ def _folder(folder: Path) -> None:
 
 def _known(path: Path) -> Credentials | None:
     try:
-        return load(path)[0]
-    except CredentialsError:
+        return parse(path.read_bytes(), str(path))
+    except (FileNotFoundError, CredentialsError):
         return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from devices.credentials import Credentials, CredentialsError, load
+from devices.credentials import Credentials, CredentialsError, parse
 from protocols import site as site_
 
 from .streets import Streets
@@ -79,7 +79,7 @@ def pillar_junctions(site: site_.Site, streets: Streets) -> dict[str, int]:
 
 def _credentials(directory: Path) -> list[Credentials]:
     try:
-        return [load(path)[0] for path in sorted(directory.glob("*.json"))]
+        return [parse(path.read_bytes(), str(path)) for path in sorted(directory.glob("*.json"))]
     except CredentialsError as error:
         raise RosterError(str(error)) from error
 

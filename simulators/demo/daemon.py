@@ -21,6 +21,13 @@ MAX_LINE_BYTES: Final = 64 * 1024
 """A longer line on the daemon's standard output ends the demo: it is not the ready line."""
 
 
+SETTINGS: Final = """\
+# Of the demo: ports that are free, so that it never meets another daemon or broker of this machine.
+[broker]
+listen = "127.0.0.1:0"
+"""
+
+
 class DaemonError(RuntimeError):
     """The daemon did not come up or went away; the text says why, with its last log lines."""
 
@@ -64,9 +71,11 @@ class Daemon:
             raise DaemonError(self._told(f"dispatchd was not ready within {READY_WITHIN_S:.0f} s")) from None
 
     def _command(self, site: Path) -> list[str]:
+        settings = self.directory / "demo.toml"
+        settings.write_text(SETTINGS, encoding="utf-8")
         return [
             *(sys.executable, "-m", "dispatchd", "run", "--dir", str(self.directory), "--site", str(site)),
-            *("--http", "127.0.0.1:0", "--broker", "auto"),
+            *("--config", str(settings), "--http", "127.0.0.1:0", "--broker", "auto"),
         ]
 
     async def _ready_line(self) -> Ready:

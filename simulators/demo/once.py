@@ -66,7 +66,6 @@ class BroadcastNumbers(Struct):
     presented: int
     acknowledged: int
     not_heard: list[NotHeard]
-    broadcast: str = ""
 
 
 class Numbers(Struct):
@@ -98,20 +97,26 @@ async def play(fleet: Fleet, api: Api, rng: random.Random, say: Say) -> Numbers:
 
 
 async def all_online(fleet: Fleet, api: Api) -> tuple[int, int]:
-    """Terminals and pillars on line in the daemon's eyes, once that is all of them."""
+    """Terminals (with a position) and pillars on line in the daemon's eyes, once that is all of them."""
     wanted = len(fleet.ids(pillars=False)), len(fleet.ids(pillars=True))
     found = (0, 0)
 
     async def there() -> bool:
         nonlocal found
         devices = (await api.get("/fleet"))["items"]
-        kinds = [device["kind"] for device in devices if device["online"]]
+        kinds = [device["kind"] for device in devices if device["online"] and _placed(device)]
         found = kinds.count("terminal"), kinds.count("pillar")
         return found >= wanted and found[1] >= wanted[1]
 
     if not await until(there, ONLINE_WITHIN_S):
         raise OnceError(f"only {found[0]} terminals and {found[1]} pillars of {wanted} came on line")
     return found
+
+
+def _placed(device: dict[str, Any]) -> bool:
+    """A terminal has said where it is: only then the nearest can be called."""
+    position = device["position"]
+    return device["kind"] == "pillar" or (position is not None and position["source"] == "device")
 
 
 async def until(true: Callable[[], Awaitable[bool]], within_s: float) -> bool:
@@ -214,7 +219,7 @@ async def _broadcast_numbers(api: Api, broadcast: str) -> BroadcastNumbers:
     ladder = doc["ladder"]
     not_heard = [NotHeard(one["device"], one["reason"]) for one in doc["not_heard"]]
     rungs = (ladder["queued"], ladder["delivered"], ladder["presented"], ladder["acknowledged"])
-    return BroadcastNumbers(*rungs, sorted(not_heard, key=lambda one: one.device), broadcast)
+    return BroadcastNumbers(*rungs, sorted(not_heard, key=lambda one: one.device))
 
 
 async def _alarm_numbers(api: Api, incident: str, receipt_ms: int) -> AlarmNumbers:
