@@ -218,6 +218,7 @@ class _Shell:
         while True:
             self._leave_path.clear()
             why, was_connected = await self._one_connection()
+            _stop_if_cancelled()
             failures = 0 if was_connected else failures + 1
             self._log({"ev": "link", "t_ms": monotonic_ms(), "url": self._url, "why": why})
             if self._leave_path.is_set() or not was_connected:
@@ -320,6 +321,13 @@ class _Shell:
     async def _left(self) -> None:
         await self._leave_path.wait()
         raise aiomqtt.MqttError("no answer here, trying the next path")
+
+
+def _stop_if_cancelled() -> None:
+    """A task group that ends by an error at the moment it is cancelled forgets the cancelling (Python < 3.13)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _presence(conn: int, *, online: bool) -> bytes:
