@@ -287,9 +287,9 @@ class _Shell:
         self._feed(Connected(conn))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(client), name=f"{self._credentials.device} listen")
                 tasks.create_task(self._follow_groups(client), name=f"{self._credentials.device} groups")
                 tasks.create_task(self._left(), name=f"{self._credentials.device} path")
+                await self._listen(client)  # not a task: see _stop_if_cancelled
         finally:
             self._send(self._presence_topic(), _presence(conn, online=False), 1, retain=True)
             self._client = None
@@ -324,7 +324,10 @@ class _Shell:
 
 
 def _stop_if_cancelled() -> None:
-    """A task group that ends by an error at the moment it is cancelled forgets the cancelling (Python < 3.13)."""
+    """A task group that ends by an error at the moment it is cancelled forgets the cancelling (Python < 3.13).
+
+    The count tells it, as long as the group's body is still running when a task of the group fails.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
