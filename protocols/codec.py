@@ -1,18 +1,18 @@
 """Bytes to messages and back. Every decoder is total: any bytes give a message or a ProtocolError.
 
-An alarm is special: whatever of it can be read counts. If the bytes are a MessagePack map at all, an alarm
-comes out, if need be a one-key alarm whose key is the digest of its bytes.
+An alarm is special: whatever of it can be read counts. If the bytes begin as a MessagePack map at all, an
+alarm comes out, if need be a one-key alarm whose key is the digest of its bytes.
 """
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
-from . import down, up
+from . import down, salvage, up
 from .errors import ProtocolError
-from .types import Key, Position
+from .types import Key
 
 MAX_UP_BYTES: Final = 16 * 1024
 """A longer up message is refused unread."""
@@ -22,7 +22,6 @@ _UP: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in up.KINDS.i
 _DOWN: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in down.KINDS.items()}
 _GROUP: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in down.GROUP_KINDS.items()}
 _PRESENCE: Final = msgspec.msgpack.Decoder(up.Presence)
-_ANY: Final = msgspec.msgpack.Decoder(dict[str, Any])
 UP_KIND: Final = {type_: kind for kind, type_ in up.KINDS.items()}
 DOWN_KIND: Final = {type_: kind for kind, type_ in down.KINDS.items()}
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, ValueError)
@@ -68,32 +67,23 @@ def _decode(decoder: Any, kind: str, data: bytes) -> Any:
 
 
 def salvage_alarm(data: bytes, why: ProtocolError) -> up.Alarm:
-    """What can be read of a damaged alarm; `why` again when it is no map at all."""
-    try:
-        fields = _ANY.decode(data)
-    except _UNREADABLE:
-        raise why from None
-    read = {name: _part(fields, name, type_) for name, type_ in _ALARM_PARTS.items()}
+    """What can be read of a damaged alarm, cut off or not; `why` again when it begins with no map at all."""
+    fields = salvage.fields(data)
+    if fields is None:
+        raise why
+    read = {name: _part(fields, name) for name in _ALARM_PARTS}
     key = read.pop("key") or Key("raw-" + hashlib.sha256(data).hexdigest()[:24], 0)
     return up.Alarm(key=key, **{name: value for name, value in read.items() if value is not None})
 
 
-_ALARM_PARTS: Final[dict[str, Any]] = {
-    "key": Key,
-    "kind": str,
-    "age_ms": int,
-    "position": Position,
-    "drill": bool,
-    "detail": str,
+_ALARM_PARTS: Final = {
+    name: msgspec.msgpack.Decoder(type_)
+    for name, type_ in get_type_hints(up.Alarm, include_extras=True).items()
 }
 
 
-def _part(fields: dict[str, Any], name: str, type_: Any) -> Any:
-    if name not in fields:
-        return None
+def _part(fields: dict[bytes, bytes], name: str) -> Any:
     try:
-        value = msgspec.convert(fields[name], type_)
-        msgspec.convert({"key": {"boot": "x", "seq": 0}, name: fields[name]}, up.Alarm)
-    except _UNREADABLE:
+        return _ALARM_PARTS[name].decode(fields[_encoder.encode(name)])
+    except (KeyError, *_UNREADABLE):
         return None
-    return value

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from .prompts import LIGHTS, PROMPTS, UNCHANGED
 from .types import (
     AlarmKind,
     Count,
@@ -130,17 +131,17 @@ class BroadcastCancel(Struct, frozen=True, omit_defaults=True):
 
 
 class Prompt(Struct, frozen=True, omit_defaults=True):
-    """What a pillar tells the citizen: voice, light and text of `code` (protocols/prompts.py).
+    """What a pillar tells the citizen: voice, light and text of `code` (docs/wire.md).
 
     `until` is the site time after which it is not said any more (light and text stay).
     """
 
     item: Id
     incident: Id
-    code: Word
+    code: Annotated[Word, known(*PROMPTS)]
     text: Text = ""
     text_en: Text = ""
-    light: Word = "off"
+    light: Annotated[Word, known(*LIGHTS, UNCHANGED)] = "off"
     until: TimeMs = 0
     question: Id | None = None
     drill: bool = False

@@ -19,7 +19,7 @@ MAX_DOWN_BYTES: Final = 64 * 1024
 
 
 class Envelope(Struct, frozen=True):
-    """See the module. `ttl_ms` counts from `sent_at` in site time; 0 = never expires."""
+    """What every down payload is. `ttl_ms` counts from `sent_at` in site time; 0 = never expires."""
 
     gen: Count
     n: Count

@@ -6,6 +6,9 @@ Light patterns blink at 2 Hz at most and differ by rhythm, not by colour.
 
 from typing import Final, NamedTuple
 
+UNCHANGED: Final = "unchanged"
+"""As a prompt's light: leave it as it is."""
+
 
 class PromptText(NamedTuple):
     zh: str
@@ -28,10 +31,20 @@ PROMPTS: Final[dict[str, PromptText]] = {
     "question": PromptText(
         "请回答:按两下为是,按一下为否", "Please answer: two presses yes, one press no", "triple-blink"
     ),
-    "silent": PromptText("", "", "unchanged"),
+    "silent": PromptText("", "", UNCHANGED),
     "ended": PromptText("", "", "off"),
 }
-LIGHTS: Final = ("off", "steady", "blink-slow", "blink-fast", "double-blink", "triple-blink", "long-blink")
+LIGHT_PATTERNS: Final[dict[str, tuple[int, ...]]] = {
+    "off": (),
+    "steady": (1000,),
+    "blink-slow": (1000, 1000),
+    "blink-fast": (250, 250),
+    "double-blink": (250, 250, 250, 1250),
+    "triple-blink": (250, 250, 250, 250, 250, 1250),
+    "long-blink": (2500, 500),
+}
+"""Milliseconds on, off, on, off …, repeated for ever; nothing = dark, one number = always on."""
+LIGHTS: Final = tuple(LIGHT_PATTERNS)
 SPOKEN_FOR_MS: Final = 120_000
 """Longer after the press nothing is said any more, only the light changes."""
 WAIT_EVERY_MS: Final = 15_000

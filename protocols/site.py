@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .rules import Override, Rules
+from .topics import is_root
 from .types import Id, Latitude, Longitude, ShortText
 
 MAX_SITE_BYTES: Final = 16 * 1024 * 1024
@@ -130,11 +131,11 @@ REFERENCES: Final = {
 
 def load(text: str) -> Site:
     """Of the TOML text; SiteError with every fault found."""
-    if len(text.encode()) > MAX_SITE_BYTES:
+    if len(text.encode(errors="replace")) > MAX_SITE_BYTES:
         raise SiteError([f"the site file is longer than {MAX_SITE_BYTES // 2**20} MiB"])
     try:
         raw = msgspec.toml.decode(text)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise SiteError([f"not readable as TOML: {error}"]) from None
     site, faults = convert(raw)
     if faults or site is None:
@@ -168,6 +169,7 @@ def _rows(table: str, type_: type[Entry], rows: list[Any], faults: list[str]) ->
 def check(site: Site) -> list[str]:
     """Faults across rows: doubles, unknown references, trees that are none, numbers that do not fit."""
     return [
+        *_root(site.root),
         *_doubles(site),
         *_unknown(site),
         *_tree(site.unit),
@@ -179,6 +181,11 @@ def check(site: Site) -> list[str]:
 def table(site: Site, name: str) -> list[Entry]:
     entries: list[Entry] = getattr(site, name)
     return entries
+
+
+def _root(root: str) -> Iterator[str]:
+    if not is_root(root):
+        yield f"root {root!r}: use words of a-z, 0-9 and '-' with single '/' between them"
 
 
 def _doubles(site: Site) -> Iterator[str]:

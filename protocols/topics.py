@@ -8,6 +8,7 @@ from .types import ID_PATTERN
 
 DEFAULT_ROOT: Final = "dispatch/v1"
 _ID = re.compile(ID_PATTERN)
+_ROOT = re.compile(r"[a-z0-9-]{1,32}(/[a-z0-9-]{1,32}){0,7}")
 
 
 class UpTopic(NamedTuple):
@@ -27,6 +28,11 @@ class DownTopic(NamedTuple):
 
 def is_id(text: str) -> bool:
     return _ID.match(text) is not None
+
+
+def is_root(text: str) -> bool:
+    """1 to 8 words with '/' between them: no wildcard, no empty level."""
+    return _ROOT.fullmatch(text) is not None
 
 
 def require_id(text: str) -> str:

@@ -7,6 +7,8 @@ and after a failed commit; `deadline` names the next Tick. A bad request is answ
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from protocols import up
 
 from . import (
@@ -27,8 +29,8 @@ from . import facts as f
 from . import inputs as i
 from .commands import Done, Refusal
 from .effects import SyncAccess
+from .fold.ladder import ROUTED
 from .index import Index, rebuild
-from .ladder_fold import ROUTED
 from .levels import commands_unit, may_do
 from .state import PRESENTED, State
 from .turn import Decision, Turn
@@ -60,6 +62,22 @@ class Core:
         """After folding a journal: the indexes from scratch, so that everything open is armed."""
         self.index = rebuild(self.state, self.state.now_ms)
 
+    def carry_over(self, old: State) -> None:
+        """After a failed commit: what devices and operators said of themselves (volatile) is still so."""
+        state = self.state
+        for device, live in state.live.items():
+            if (known := old.live.get(device)) is not None:
+                state.live[device] = msgspec.structs.replace(
+                    known, online=live.online, watching=live.watching
+                )
+        state.sessions = {
+            name: session for name, session in old.sessions.items() if name in state.site.operator
+        }
+        for incident in state.incidents.values():
+            if incident.owner and (was := old.incidents.get(incident.incident)) is not None:
+                incident.owner_acted_ms = max(incident.owner_acted_ms, was.owner_acted_ms)
+        state.now_ms = max(state.now_ms, old.now_ms)
+
     def deadline(self) -> int | None:
         """Core time of the next Tick; in the past when it is overdue."""
         return self.index.heap[0][0] if self.index.heap else None
@@ -69,11 +87,20 @@ class Core:
 
 
 def _device_said(turn: Turn, said: i.DeviceSaid) -> None:
-    if type(said.message) is up.Hello:
+    if said.device not in turn.state.site.device and type(said.message) is not up.Alarm:
+        _stranger(turn, said)
+    elif type(said.message) is up.Hello:
         devices.said_hello(turn, said.device, said.message)
     else:
         devices.heard(turn, said.device)
         _SAID[type(said.message)](turn, said.device, said.message)
+
+
+def _stranger(turn: Turn, said: i.DeviceSaid) -> None:
+    """A device of no entry (removed, or of another site) is told to stop; only its alarm would be heard."""
+    key = getattr(said.message, "key", None)
+    if key is not None:
+        turn.receipt(said.device, key, refused="unknown-device")
 
 
 def _rung(turn: Turn, device: str, said: up.Rung) -> None:
@@ -204,7 +231,7 @@ def _operator_seen(turn: Turn, seen: i.OperatorSeen) -> None:
 
 def _started(turn: Turn, started: i.DaemonStarted) -> None:
     """First input of a life: everything open is armed; who was on line has presence_dead_s to be heard again."""
-    site_commands.bootstrap(turn)
+    site_commands.bootstrap(turn, started.admin_hash)
     turn.record(f.Started(started.start, started.gen, started.code))
     turn.do(SyncAccess())
 

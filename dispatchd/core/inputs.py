@@ -36,11 +36,15 @@ class OperatorSeen(Struct, frozen=True):
 
 
 class DaemonStarted(Struct, frozen=True):
-    """First input after the state was folded. `start` is the store's start counter."""
+    """First input after the state was folded. `start` is the store's start counter.
+
+    `admin_hash` is the token of whoever may read the daemon's folder: the admin of the top unit.
+    """
 
     start: int
     gen: int
     code: str = ""
+    admin_hash: str = ""
 
 
 class LinkUp(Struct, frozen=True):

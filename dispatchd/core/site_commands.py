@@ -243,9 +243,20 @@ def clear_fault(turn: Turn, by: str, asked: c.ClearFault) -> Done | Refusal:
     return Done()
 
 
-def bootstrap(turn: Turn) -> None:
-    """A site without units gets a top, so that there is somebody an alarm can go to."""
-    if not turn.state.site.unit:
+ADMIN = "admin"
+
+
+def bootstrap(turn: Turn, admin_hash: str) -> None:
+    """A site without units gets a top, so that there is somebody an alarm can go to, and an admin to fill it."""
+    units = turn.state.site.unit
+    if not units:
         top = site_.Unit(id="top", name="分局", name_en="Sub-bureau")
         turn.record(f.SiteSet("", "Asia/Shanghai", "dispatch/v1", Rules(), list[Override](), "first start"))
         turn.record(f.EntrySet("unit", "top", msgspec.to_builtins(top), "first start"))
+    admin = turn.state.site.operator.get(ADMIN)
+    if admin_hash and (admin is None or admin.token_hash != admin_hash):
+        unit = next(u.id for u in units.values() if u.parent is None)
+        entry = site_.Operator(
+            id=ADMIN, name="管理员", name_en="Admin", unit=unit, role="admin", token_hash=admin_hash
+        )
+        turn.record(f.EntrySet("operator", ADMIN, msgspec.to_builtins(entry), "admin.token"))

@@ -1,0 +1,161 @@
+"""The one table of the HTTP API: Starlette's routes and the OpenAPI document are both made of it."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from dispatchd.core.commands import RANK, ROLES, ApplySite, Command, Done
+from protocols.site import MAX_SITE_BYTES, Site
+
+from .documents import (
+    BroadcastDoc,
+    DeviceDoc,
+    FaultDoc,
+    HealthDoc,
+    IncidentDoc,
+    MalformedDoc,
+    MeDoc,
+    NotHeardList,
+    PatrolDoc,
+    TaskDoc,
+    UnitDoc,
+)
+from .replay import Replay
+
+PREFIX: Final = "/api/v1"
+MAX_BODY_BYTES: Final = 1024 * 1024  # of a command; 413 above it
+BODY_BYTES: Final[dict[type[Struct], int]] = {
+    ApplySite: 2 * MAX_SITE_BYTES
+}  # a site is longer as JSON than as TOML
+
+
+def _list(name: str, doc: Any) -> type[Struct]:
+    """`now_ms` is the core time of the ages in `items`."""
+    return msgspec.defstruct(name, [("now_ms", int), ("items", list[doc])], frozen=True)
+
+
+FleetList: Final = _list("FleetList", DeviceDoc)
+UnitList: Final = _list("UnitList", UnitDoc)
+PatrolList: Final = _list("PatrolList", PatrolDoc)
+IncidentList: Final = _list("IncidentList", IncidentDoc)
+BroadcastList: Final = _list("BroadcastList", BroadcastDoc)
+TaskList: Final = _list("TaskList", TaskDoc)
+FaultList: Final = _list("FaultList", FaultDoc)
+MalformedList: Final = _list("MalformedList", MalformedDoc)
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One path. `handler` names a method of api.Handlers; `role` "" = no token needed."""
+
+    path: str
+    handler: str
+    summary: str
+    answer: Any
+    role: str = "viewer"
+    method: str = "GET"
+    body: Any = None
+    table: str = ""
+    media: str = "application/json"
+    statuses: tuple[int, ...] = ()
+    max_body: int = 0
+
+
+def _lists() -> list[Route]:
+    tables = {
+        "fleet": (FleetList, "Devices with presence, age, position, battery, patrol and engagement"),
+        "units": (UnitList, "Units with counts over all below"),
+        "patrols": (PatrolList, "Patrols with their freshest position"),
+        "incidents": (IncidentList, "Incidents in the order an operator works them"),
+        "broadcasts": (BroadcastList, "Broadcasts with their ladders"),
+        "tasks": (TaskList, "What a human must do because every machine route failed"),
+        "faults": (FaultList, "The maintenance list"),
+    }
+    return [
+        Route(path=f"/{table}", handler="list", table=table, summary=summary, answer=answer)
+        for table, (answer, summary) in tables.items()
+    ]
+
+
+def _reads() -> list[Route]:
+    return [
+        Route(path="/health", handler="health", summary="Is the process alive", answer=HealthDoc, role=""),
+        Route(
+            path="/ready",
+            handler="ready",
+            summary="Can it take alarms: 503 and why while not",
+            answer=HealthDoc,
+            role="",
+            statuses=(503,),
+        ),
+        *_lists(),
+        Route(
+            path="/incidents/{id}",
+            handler="one",
+            table="incidents",
+            summary="One incident",
+            answer=IncidentDoc,
+        ),
+        Route(
+            path="/incidents/{id}/replay",
+            handler="replay",
+            summary="What happened, in order, and why each ring was chosen; also of ended ones",
+            answer=Replay,
+        ),
+        Route(
+            path="/broadcasts/{id}",
+            handler="one",
+            table="broadcasts",
+            summary="One broadcast",
+            answer=BroadcastDoc,
+        ),
+        Route(
+            path="/broadcasts/{id}/not-heard",
+            handler="not_heard",
+            table="broadcasts",
+            summary="Who has not heard a broadcast now, and why",
+            answer=NotHeardList,
+        ),
+        Route(
+            path="/items/{id}/not-heard",
+            handler="not_heard",
+            table="items",
+            summary="The same for any item: call, order, stand-down, prompt",
+            answer=NotHeardList,
+        ),
+        Route(path="/operators/me", handler="me", summary="Who you are signed in as", answer=MeDoc),
+        Route(path="/site", handler="site", summary="Your part of the site, without secrets", answer=Site),
+        Route(
+            path="/malformed",
+            handler="malformed",
+            summary="Messages nobody could read, newest first",
+            answer=MalformedList,
+            role="admin",
+        ),
+        Route(
+            path="/openapi.json", handler="openapi", summary="This document", answer=dict[str, Any], role=""
+        ),
+    ]
+
+
+def _command(type_: type[Struct]) -> Route:
+    name = str(type_.__struct_config__.tag)
+    first = (type_.__doc__ or name).strip().splitlines()[0]
+    return Route(
+        path=f"/commands/{name}",
+        handler="command",
+        method="POST",
+        summary=name if first.startswith(type_.__name__ + "(") else first,
+        answer=Done,
+        body=type_,
+        role=ROLES.get(type_, "operator"),
+        statuses=(409, 413, 422, 507),
+        max_body=BODY_BYTES.get(type_, MAX_BODY_BYTES),
+    )
+
+
+COMMANDS: Final[dict[str, type[Struct]]] = {
+    str(type_.__struct_config__.tag): type_ for type_ in Command.__args__
+}
+ROUTES: Final[list[Route]] = [*_reads(), *(_command(type_) for type_ in COMMANDS.values())]
+assert all(route.role in {"", *RANK} for route in ROUTES)

@@ -1,0 +1,323 @@
+"""The engine: one writer, one bounded queue, one timer. decide → commit → release → re-arm.
+
+Inputs are taken in batches; a batch is committed in a thread of its own while new inputs gather (group commit). Effects
+and answers leave only after that. If the commit fails the state is folded anew, nothing leaves, every waiting input
+gets the error, and the next batch waits RETRY_S so that a full disk is not hammered. A broken store ends the daemon:
+nobody knows what its disk holds, and systemd starts it again.
+
+Whoever reads the state does so inside `settled()`: between batches, when all of it is on disk.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import structlog
+from msgspec import Struct
+
+from protocols import up
+
+from .clock import CoreClock, wall_ms
+from .core import inputs as i
+from .core.commands import Command, Done, Refusal
+from .core.effects import Effect
+from .core.facts import Fact
+from .core.state import State
+from .ledger import Batch, Ledger
+from .store.base import Store, StoreBroken, StoreError
+
+QUEUE_MAX: Final = 10_000
+"""Inputs waiting; above it senders wait (the broker keeps what we do not take) and states are dropped and counted."""
+BATCH_MAX: Final = 256
+"""Inputs in one group commit."""
+FLUSH_S: Final = 1.0
+"""Facts nobody waits for (presence) are on disk within this."""
+RETRY_S: Final = 0.5
+"""Pause after a failed commit."""
+
+log = structlog.get_logger("engine")
+
+
+class Committed(NamedTuple):
+    """What a listener learns: rows (number, core time, fact) and devices whose volatile values changed."""
+
+    rows: list[tuple[int, int, Fact]]
+    heard: set[str]
+
+
+class Health(Struct):
+    """For /health and /metrics. `*_since_ms` are core times, 0 = not so."""
+
+    now_ms: int = 0
+    store_since_ms: int = 0
+    store_why: str = ""
+    link_up: bool = False
+    link_since_ms: int = 0
+    queue: int = 0
+    inputs: int = 0
+    batches: int = 0
+    facts: int = 0
+    refolds: int = 0
+    states_dropped: int = 0
+    commit_ms: float = 0.0
+
+    @property
+    def store_ok(self) -> bool:
+        return not self.store_why
+
+
+class _Waiting(NamedTuple):
+    one: i.Input
+    answer: "asyncio.Future[Done | Refusal | None]"
+
+
+class Engine:
+    """Start `run` as a task; then `tell` and `ask`."""
+
+    def __init__(
+        self,
+        store: Store,
+        perform: Callable[[list[Effect]], None],
+        ledger: Ledger | None = None,
+        queue_max: int = QUEUE_MAX,
+        batch_max: int = BATCH_MAX,
+    ) -> None:
+        self._queue_max, self._batch_max = queue_max, batch_max
+        self._store = store
+        self._perform = perform
+        self._ledger = ledger or Ledger(store)
+        self.clock = CoreClock(max(store.last_now_ms(), self._ledger.core.state.now_ms))
+        self._health = Health()
+        self.started = asyncio.Event()
+        self._queue: deque[_Waiting] = deque()
+        self._states: dict[str, i.DeviceSaid] = {}
+        self._wake = asyncio.Event()
+        self._space = asyncio.Event()
+        self._space.set()
+        self._settled = asyncio.Lock()
+        self._listeners: list[Callable[[Committed], None]] = []
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._flush_at: float | None = None
+
+    # --- from outside -------------------------------------------------------------------------------------------
+
+    async def tell(self, one: i.Input) -> Done | Refusal | None:
+        """Queue an input and wait until it is committed; raises StoreError if it could not be."""
+        while len(self._queue) >= self._queue_max:
+            self._space.clear()
+            await self._space.wait()
+        answer = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(one, answer))
+        self._wake.set()
+        return await answer  # type: ignore[no-any-return]
+
+    def tell_state(self, device: str, said: up.State) -> None:
+        """Volatile: the newest of each device counts, nobody waits for it."""
+        if len(self._states) >= self._queue_max and device not in self._states:
+            self._health.states_dropped += 1
+            return
+        self._states[device] = i.DeviceSaid(device, said)
+        self._wake.set()
+
+    async def ask(self, operator: str, command: Command) -> Done | Refusal:
+        """An operator's command, answered after its commit."""
+        answer = await self.tell(i.OperatorAsked(operator, command))
+        assert answer is not None
+        return answer
+
+    def seen(self, operator: str, connections: int | None = None) -> None:
+        """An operator's session lives; `connections` = his open feeds, if that changed. Nobody waits for it."""
+        self._queue.append(_nobody(i.OperatorSeen(operator, connections)))
+        self._wake.set()
+
+    def link_changed(self, up_: bool) -> None:
+        """The link to the broker stands, or does not."""
+        self._health.link_up, self._health.link_since_ms = up_, self.clock.now_ms()
+
+    @asynccontextmanager
+    async def settled(self) -> AsyncIterator[State]:
+        """The committed state. Hold it without awaiting anything."""
+        async with self._settled:
+            yield self._ledger.core.state
+
+    def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
+        """Call `listener` after every commit; returns how to stop that."""
+        self._listeners.append(listener)
+        return partial(self._listeners.remove, listener)
+
+    @property
+    def health(self) -> Health:
+        """How it is now."""
+        self._health.now_ms, self._health.queue = self.clock.now_ms(), len(self._queue) + len(self._states)
+        return self._health
+
+    # --- the loop -----------------------------------------------------------------------------------------------
+
+    async def run(self, started: i.DaemonStarted) -> None:
+        """Until cancelled; what was taken is committed first."""
+        try:
+            await self._batch([_nobody(started)])
+            self.started.set()
+            while True:
+                await self._wait()
+                await self._batch(self._take())
+        finally:
+            await asyncio.shield(self._close())
+
+    async def _wait(self) -> None:
+        """For an input, the core's deadline or the flush, whichever is first."""
+        if self._queue or self._states:
+            return
+        self._wake.clear()
+        due = [self._flush_at] if self._flush_at is not None else []
+        deadline = self._ledger.core.deadline()
+        loop = asyncio.get_running_loop()
+        if deadline is not None:
+            due.append(loop.time() + self.clock.seconds_until(deadline))
+        timer = loop.call_at(min(due), self._wake.set) if due else None
+        await self._wake.wait()
+        if timer is not None:
+            timer.cancel()
+
+    def _take(self) -> list[_Waiting]:
+        """What is due first, then what was said, bounded."""
+        taken: list[_Waiting] = []
+        deadline = self._ledger.core.deadline()
+        if deadline is not None and deadline <= self.clock.now_ms():
+            taken.append(_nobody(i.Tick()))
+        while self._queue and len(taken) < self._batch_max:
+            taken.append(self._queue.popleft())
+        while self._states and len(taken) < self._batch_max:
+            taken.append(_nobody(self._states.pop(next(iter(self._states)))))
+        if len(self._queue) < self._queue_max:
+            self._space.set()
+        return taken
+
+    async def _batch(self, taken: list[_Waiting]) -> None:
+        async with self._settled:
+            batch = self._ledger.decide([w.one for w in taken], self.clock.now_ms(), wall_ms())
+            try:
+                rows = await self._commit(batch)
+            except StoreError as error:
+                await self._failed(taken, error)
+                if isinstance(error, StoreBroken):
+                    raise
+                return
+            self._release(taken, batch, rows)
+            await self._snapshot()
+
+    async def _commit(self, batch: Batch) -> list[tuple[int, int, Fact]]:
+        """On disk when it returns, unless nobody has to wait for it."""
+        loop = asyncio.get_running_loop()
+        flush = self._flush_at is not None and loop.time() >= self._flush_at
+        if batch.waited or flush:
+            before = loop.time()
+            last_seq = await loop.run_in_executor(self._disk, self._ledger.write, batch)
+            self._flush_at = None
+            self._stored(loop.time() - before)
+            return self._ledger.keep(batch, last_seq)
+        if batch.rows and self._flush_at is None:
+            self._flush_at = loop.time() + FLUSH_S
+        return self._ledger.postpone(batch)
+
+    def _stored(self, took_s: float) -> None:
+        health = self._health
+        health.commit_ms = took_s * 1000
+        if not health.store_ok:
+            log.info("store works again", failed_for_ms=self.clock.now_ms() - health.store_since_ms)
+            health.store_since_ms, health.store_why = 0, ""
+
+    def _release(self, taken: list[_Waiting], batch: Batch, rows: list[tuple[int, int, Fact]]) -> None:
+        """Committed: effects leave, callers are answered, listeners are told."""
+        health = self._health
+        health.inputs += len(taken)
+        health.batches += 1
+        health.facts += len(rows)
+        effects = [effect for decision in batch.decisions for effect in decision.effects]
+        if effects:
+            self._perform(effects)
+        for waiting, decision in zip(taken, batch.decisions, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(decision.result)
+            if decision.facts:
+                _canonical(waiting.one, decision.facts, decision.result)
+        if self._listeners:
+            committed = Committed(rows, _heard(w.one for w in taken))
+            for listener in list(self._listeners):
+                listener(committed)
+
+    async def _failed(self, taken: list[_Waiting], error: StoreError) -> None:
+        """Nothing of the batch has happened: fold anew, tell who waits, pause."""
+        health = self._health
+        if health.store_ok:
+            health.store_since_ms = self.clock.now_ms()
+            log.error(
+                "commit failed: nothing is receipted until the store works",
+                error=str(error),
+                do=error.next_step,
+            )
+        health.store_why = str(error)
+        health.refolds += 1
+        self._flush_at = None
+        for waiting in taken:
+            if not waiting.answer.done():
+                waiting.answer.set_exception(error)
+        await asyncio.get_running_loop().run_in_executor(self._disk, self._ledger.discard)
+        await asyncio.sleep(RETRY_S)
+
+    async def _snapshot(self) -> None:
+        if self._ledger.wants_snapshot() and not self._ledger.backlog:
+            snapshot = self._ledger.snapshot()
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._disk, self._store.save_snapshot, snapshot
+                )
+            except StoreError as error:
+                log.error(
+                    "snapshot failed: the next start takes longer", error=str(error), do=error.next_step
+                )
+
+    async def _close(self) -> None:
+        if self._ledger.backlog:
+            empty = Batch([], [], [], waited=True)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._disk, self._ledger.write, empty)
+            except StoreError as error:
+                log.error(
+                    "presence of the last second is not in the journal", error=str(error), do=error.next_step
+                )
+        self._disk.shutdown(wait=True)
+
+
+def _nobody(one: i.Input) -> _Waiting:
+    """An input whose outcome nobody awaits."""
+    answer = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(_seen)
+    return _Waiting(one, answer)
+
+
+def _seen(answer: "asyncio.Future[Any]") -> None:
+    """Read the error, so that nobody warns of one that was handled as a failed commit."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+def _heard(inputs: Iterable[i.Input]) -> set[str]:
+    return {one.device for one in inputs if isinstance(one, i.DeviceSaid | i.PresenceSeen)}
+
+
+def _canonical(one: i.Input, facts: list[Fact], result: Done | Refusal | None) -> None:
+    """The one log line of an input that made something happen."""
+    said = getattr(one, "message", None) or getattr(one, "command", None)
+    log.info(
+        type(one).__name__ if said is None else type(said).__name__,
+        device=getattr(one, "device", None),
+        operator=getattr(one, "operator", None),
+        incident=next((x for fact in facts if (x := getattr(fact, "incident", ""))), None),
+        facts=[type(fact).__name__ for fact in facts[:10]],
+        refused=result.code if isinstance(result, Refusal) else None,
+    )

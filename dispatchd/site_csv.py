@@ -1,0 +1,212 @@
+"""Lists as a station really has them: CSV from a spreadsheet, UTF-8 with or without BOM or GB18030, Chinese
+or English headers, comma, semicolon or tab. Pure: bytes in, entries or every fault out, each with its row
+number."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from protocols.site import TABLES, Entry
+
+MAX_CSV_BYTES: Final = 16 * 1024 * 1024
+MAX_FAULTS: Final = 1_000  # shown; a list with more is wrong as a whole
+
+
+class CsvError(ValueError):
+    """Every fault of the list, one sentence each in `faults`; nothing of it is to be used."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+HEADERS: Final[dict[str, tuple[str, ...]]] = {
+    "id": ("编号", "标识", "代码", "id号"),
+    "name": ("名称", "中文名", "姓名", "地点"),
+    "name_en": ("英文名", "english name", "name (en)"),
+    "unit": ("单位", "所属单位", "责任单位"),
+    "parent": ("上级", "上级单位"),
+    "level": ("级别", "层级"),
+    "duty_level": ("勤务等级", "duty level"),
+    "duty_leaders": ("带班终端", "带班", "duty leaders"),
+    "phone": ("电话", "联系电话", "telephone"),
+    "number": ("序号", "点位号", "集结点编号", "no", "no.", "number"),
+    "lat": ("纬度", "latitude"),
+    "lon": ("经度", "longitude", "lng"),
+    "force": ("警种", "力量", "力量类别"),
+    "on_duty": ("上勤", "在勤", "on duty"),
+    "standby": ("备勤", "stand-by", "stand by"),
+    "kind": ("类型", "设备类型", "type"),
+    "point": ("集结点", "点位", "rally point"),
+    "patrol": ("巡逻组", "所属巡逻组"),
+    "profile": ("规格", "设备规格"),
+    "in_service": ("启用", "in service"),
+    "display": ("显示屏", "screen"),
+    "units": ("成员单位", "member units"),
+    "devices": ("成员设备", "member devices"),
+    "role": ("角色", "权限"),
+    "police": ("民警", "is police"),
+}
+"""Field → other names of its column; its own name and any spelling of case, space, '-' and '_' serve too."""
+VALUES: Final[dict[str, dict[str, str]]] = {
+    "force": {
+        "民警": "police",
+        "公安": "police",
+        "辅警": "auxiliary",
+        "志愿者": "volunteer",
+        "群防": "volunteer",
+    },
+    "kind": {"报警柱": "pillar", "终端": "terminal", "对讲机": "terminal", "手台": "terminal"},
+    "role": {"查看": "viewer", "指挥员": "operator", "带班领导": "duty-leader", "管理员": "admin"},
+}
+_YES: Final = {"是", "有", "yes", "y", "true", "1", "√", "✓", "开"}
+_NO: Final = {"否", "无", "no", "n", "false", "0", "×", "关"}
+
+
+class Parsed(NamedTuple):
+    """`rows` are as entries of the site file; `numbers[i]` is the row of the list (the header is row 1)."""
+
+    rows: list[dict[str, Any]]
+    numbers: list[int]
+    encoding: str
+
+
+def parse(table: str, raw: bytes) -> Parsed:
+    """The entries of `table`. CsvError with every fault of every row."""
+    if table not in TABLES:
+        raise CsvError([f"there is no table {table!r}: use one of {', '.join(TABLES)}"])
+    text, encoding = _text(raw)
+    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    if not lines:
+        raise CsvError(["the list is empty: its first row must name the columns"])
+    fields, faults = _columns(table, lines[0])
+    parsed = Parsed([], [], encoding)
+    if not faults:
+        _read_rows(table, fields, lines[1:], parsed, faults)
+    if not faults and not parsed.rows:
+        faults = ["the list has a header but no rows"]
+    if faults:
+        raise CsvError(faults[:MAX_FAULTS])
+    return parsed
+
+
+def _text(raw: bytes) -> tuple[str, str]:
+    if len(raw) > MAX_CSV_BYTES:
+        raise CsvError([f"the list is longer than {MAX_CSV_BYTES // 2**20} MiB"])
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return raw.decode(encoding), encoding.removesuffix("-sig")
+        except UnicodeDecodeError:
+            continue
+    raise CsvError(["the list is neither UTF-8 nor GB18030: save it from the spreadsheet as 'CSV UTF-8'"])
+
+
+def _delimiter(text: str) -> str:
+    """Of the header: the one of comma, tab and semicolon that occurs most."""
+    header = text.partition("\n")[0]
+    return max(",\t;", key=header.count)
+
+
+def _plain(header: str) -> str:
+    return "".join(c for c in header.strip().lower() if c not in " _-\u3000")
+
+
+def _columns(table: str, header: list[str]) -> tuple[list[str], list[str]]:
+    """Field per column ("" for an empty header), and faults."""
+    names = [field.name for field in msgspec.structs.fields(TABLES[table])]
+    known = {_plain(alias): name for name in names for alias in (name, *HEADERS.get(name, ()))}
+    fields, faults = [], []
+    for number, title in enumerate(header, 1):
+        field = known.get(_plain(title), "")
+        if not field and title.strip():
+            faults.append(
+                f"column {number} {title.strip()!r}: {table} has no such field; it has {', '.join(names)}"
+            )
+        elif field in fields and field:
+            faults.append(f"column {number} {title.strip()!r}: {field} stands there already")
+        fields.append(field)
+    if "id" not in fields and not faults:
+        faults.append("there is no column id (编号)")
+    return fields, faults
+
+
+def _read_rows(
+    table: str, fields: list[str], lines: list[list[str]], parsed: Parsed, faults: list[str]
+) -> None:
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 2):
+        cells = {
+            field: cell.strip() for field, cell in zip(fields, line, strict=False) if field and cell.strip()
+        }
+        extra = [cell for cell in line[len(fields) :] if cell.strip()]
+        if not cells and not extra:
+            continue
+        row, row_faults = _row(TABLES[table], cells)
+        if extra:
+            row_faults.append(f"has {len(line)} cells, the header {len(fields)}")
+        id_ = cells.get("id", "")
+        if id_ and id_ in seen:
+            row_faults.append(f"id {id_} stands in row {seen[id_]} already")
+        seen.setdefault(id_, number)
+        faults += (f"row {number} {id_}: {fault}" for fault in row_faults)
+        parsed.rows.append(row)
+        parsed.numbers.append(number)
+
+
+def _row(type_: type[Entry], cells: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
+    row: dict[str, Any] = {}
+    faults: list[str] = []
+    for field in msgspec.structs.fields(type_):
+        cell = cells.get(field.name, "")
+        try:
+            if cell:
+                row[field.name] = msgspec.to_builtins(
+                    msgspec.convert(_reader(field.name, field.type)(cell), field.type)
+                )
+            elif field.required:
+                faults.append(f"{field.name} is missing")
+        except ValueError as error:
+            faults.append(f"{field.name} {cell!r}: {_sentence(str(error))}")
+    return row, faults
+
+
+def _sentence(why: str) -> str:
+    if "matching regex" in why:
+        return "use 1 to 32 of a-z, 0-9 and '-'"
+    return why.replace("Invalid enum value", "is none of the words for this column:")
+
+
+def _reader(name: str, type_: Any) -> Callable[[str], Any]:
+    text = str(type_)
+    if type_ is bool:
+        return _bool
+    if "float" in text:
+        return _number
+    if text.startswith("list["):
+        return _list
+    words = VALUES.get(name, {})
+    return lambda cell: words.get(cell, cell)
+
+
+def _bool(cell: str) -> bool:
+    if cell.lower() in _YES:
+        return True
+    if cell.lower() in _NO:
+        return False
+    raise ValueError("write 是 or 否 (yes or no)")
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise ValueError("is no number of degrees, like 26.8921") from None
+
+
+def _list(cell: str) -> list[str]:
+    for separator in ";、|/ ,,":
+        cell = cell.replace(separator, ";")
+    return [part.strip() for part in cell.split(";") if part.strip()]
