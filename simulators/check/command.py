@@ -51,7 +51,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--role", choices=["pillar", "terminal"], required=True)
+    parser.add_argument("--role", choices=["pillar", "terminal"], required=True, help="what it is")
     parser.add_argument("--device", default="check-device", help="its id (default check-device)")
     parser.add_argument("--listen", default="127.0.0.1:1884", metavar="HOST:PORT", help="where it connects")
     parser.add_argument(
@@ -65,7 +65,14 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--credentials", type=Path, default=Path("credentials.json"), help="written for the maker"
     )
     parser.add_argument("--patience", type=float, default=60.0, metavar="S", help="for a person (default 60)")
-    parser.add_argument("--only", nargs="*", default=[], metavar="POINT", choices=[point.id for point in ALL])
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=[],
+        metavar="POINT",
+        choices=[point.id for point in ALL],
+        help="these points only, after hello (docs/simulators.md lists them)",
+    )
     parser.add_argument("--json", action="store_true", help="the report as one JSON line at the end")
     parser.set_defaults(run=run)
 
