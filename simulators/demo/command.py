@@ -65,6 +65,9 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--press-every", type=float, metavar="S", help="some pillar is pressed, on average every S s"
     )
     parser.add_argument(
+        "--broker", choices=["auto", "amqtt", "mosquitto"], default="auto", help="default auto"
+    )
+    parser.add_argument(
         "--real", action="store_true", help="terminals go deaf and lose network by themselves"
     )
     parser.add_argument("--lang", choices=["zh", "en"], help="default by LANG")
@@ -117,7 +120,7 @@ async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
     lang = language(args.lang)
     say = words(lang)
     print(say.starting.format(dir=directory), file=sys.stderr)
-    async with _daemon(directory) as (daemon, ready), asyncio.TaskGroup() as group:
+    async with _daemon(directory, args.broker) as (daemon, ready), asyncio.TaskGroup() as group:
         print(say.up.format(http=ready.http, mqtt=ready.mqtt), file=sys.stderr)
         watch = group.create_task(daemon.died(), name="watch the daemon")
         fleet = await _fleet(args, directory, ready)
@@ -130,8 +133,8 @@ async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
 
 
 @asynccontextmanager
-async def _daemon(directory: Path) -> AsyncIterator[tuple[Daemon, Ready]]:
-    daemon = Daemon(directory)
+async def _daemon(directory: Path, broker: str) -> AsyncIterator[tuple[Daemon, Ready]]:
+    daemon = Daemon(directory, broker)
     try:
         yield daemon, await daemon.start(SITE_FILE)
     finally:
