@@ -218,6 +218,7 @@ class _Shell:
         while True:
             self._leave_path.clear()
             why, was_connected = await self._one_connection()
+            _stop_if_cancelled()
             failures = 0 if was_connected else failures + 1
             self._log({"ev": "link", "t_ms": monotonic_ms(), "url": self._url, "why": why})
             if self._leave_path.is_set() or not was_connected:
@@ -286,9 +287,9 @@ class _Shell:
         self._feed(Connected(conn))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(client), name=f"{self._credentials.device} listen")
                 tasks.create_task(self._follow_groups(client), name=f"{self._credentials.device} groups")
                 tasks.create_task(self._left(), name=f"{self._credentials.device} path")
+                await self._listen(client)  # not a task: see _stop_if_cancelled
         finally:
             self._send(self._presence_topic(), _presence(conn, online=False), 1, retain=True)
             self._client = None
@@ -320,6 +321,16 @@ class _Shell:
     async def _left(self) -> None:
         await self._leave_path.wait()
         raise aiomqtt.MqttError("no answer here, trying the next path")
+
+
+def _stop_if_cancelled() -> None:
+    """A task group that ends by an error at the moment it is cancelled forgets the cancelling (Python < 3.13).
+
+    The count tells it, as long as the group's body is still running when a task of the group fails.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _presence(conn: int, *, online: bool) -> bytes:

@@ -19,8 +19,9 @@ from protocols.site import TABLES
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     args = parser().parse_args(argv)
+    shell = Shell(args)
     try:
-        code: int = args.run(Shell(args))
+        code: int = args.run(shell)
     except KeyboardInterrupt:
         return errors.INTERRUPTED
     except BrokenPipeError:
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 -- the last resort: our own bug, told as such
         why = f"This is a mistake in dispatchd ({type(error).__name__}: {error}). Repeat with --debug and report it."
         return _failed(args, why, errors.INTERNAL)
+    finally:
+        shell.close()
     return code
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from dispatchd.core import facts as f
 from dispatchd.core.facts import Candidate, Fact
+from protocols.prompts import PROMPTS
 
 
 class Words(NamedTuple):
@@ -78,6 +79,13 @@ _WORD_ZH: Final = {
     "will": "连接断开",
     "closed": "全部收到",
     "raised-it": "即报警者",
+    "opened": "立案",
+    "no-owner": "无处置人",
+    "press": "再次按下",
+    "verify-over": "核实时限已到",
+    "stood-down by the owner": "处置人已解除",
+    "order": "处置人下令",
+    "operator": "指挥员下令",
 }
 
 
@@ -182,6 +190,13 @@ def _broadcast(x: f.BroadcastOpened) -> Words:
         f"{x.by} 向 {len(x.addressees)} 台设备广播{'(演练)' if x.drill else ''}:{x.text}{tail.zh}",
         f"{x.by} broadcast{' (drill)' if x.drill else ''} to {len(x.addressees)} devices: {x.text}{tail.en}",
     )
+
+
+def _prompt(x: f.PromptSet) -> Words:
+    """What the citizen is told, in the words of the pillar."""
+    text = PROMPTS.get(x.code)
+    zh, en = (text.zh or x.code, text.en or x.code) if text else (x.code, x.code)
+    return Words(f"{x.device} 告知群众:{zh}", f"{x.device} tells the citizen: {en}")
 
 
 def _on(on: bool) -> Words:
@@ -293,7 +308,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.PatrolLost: _plain("{patrol} 不再响应({why},{after_ms})", "{patrol} is lost ({why}, {after_ms})"),
     f.StoodDown: _plain("解除 {patrols}:{reason} {by}", "stood down {patrols}: {reason} {by}"),
     f.OrderGiven: _plain("{by} 令 {patrols}:{order} {text}", "{by} ordered {patrols}: {order} {text}"),
-    f.PromptSet: _plain("{device} 提示 {code}", "{device} prompts {code}"),
+    f.PromptSet: _prompt,
     f.AlertSent: _plain(
         "第 {count} 次提醒带班终端 {devices}", "alert {count} to duty leaders' terminals {devices}"
     ),

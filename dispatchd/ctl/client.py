@@ -54,6 +54,9 @@ class Client:
             base_url=self.url, headers=headers, timeout=TIMEOUT_S, transport=transport, trust_env=False
         )
 
+    def close(self) -> None:
+        self._http.close()
+
     def get(self, path: str) -> Any:
         return self._call("GET", path, None)
 

@@ -16,6 +16,7 @@ from .client import Client, open_client
 from .errors import REFUSED, CliError
 
 DEFAULT_DIR: Final = ".state"
+PIPE_WIDTH: Final = 200  # columns, where no terminal says how many it has
 
 
 class Shell:
@@ -25,7 +26,11 @@ class Shell:
         self.args = args
         self.lang: str = args.lang
         self.json: bool = args.json
-        self.console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+    def close(self) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
 
     @property
     def directory(self) -> Path:
@@ -42,7 +47,7 @@ class Shell:
     def say(self, what: str | Table | Text) -> None:
         """For people; nothing with --json."""
         if not self.json:
-            self.console.print(what, markup=False)
+            self.console.print(what, markup=False, soft_wrap=isinstance(what, str))
 
     def lines(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -18,9 +19,7 @@ _COLUMNS: Final[dict[str, tuple[str, str]]] = {
     "online": ("在线", "on line"),
     "heard": ("最近收到", "heard"),
     "position": ("位置时间", "position"),
-    "battery": ("电量", "battery"),
-    "signal": ("信号", "signal"),
-    "volume": ("音量", "volume"),
+    "levels": ("电/信/音 %", "batt/sig/vol %"),
     "engaged": ("警情", "incident"),
     "stale": ("失真", "stale"),
     "force": ("力量", "force"),
@@ -125,7 +124,7 @@ def age(ms: int | None) -> str:
 
 
 def percent(value: int | None) -> str:
-    return "–" if value is None else f"{value} %"
+    return "–" if value is None else str(value)
 
 
 def yes(value: bool, lang: Lang) -> str:
@@ -161,6 +160,8 @@ def responders(doc: Doc, lang: Lang) -> str:
     )
 
 
+_WHOLE: Final = {"id", "kind", "unit", "patrol", "online", "heard", "position", "levels", "age", "owner"}
+"""Columns whose cells are never broken."""
 Row = Callable[[Doc, Lang], dict[str, str]]
 
 
@@ -173,9 +174,7 @@ def _device(d: Doc, lang: Lang) -> dict[str, str]:
         "online": yes(d["online"], lang),
         "heard": age(d["heard_age_ms"]),
         "position": position_age(d),
-        "battery": percent(d["battery_pct"]),
-        "signal": percent(d["signal_pct"]),
-        "volume": percent(d["volume_pct"]),
+        "levels": "/".join(percent(d[f"{name}_pct"]) for name in ("battery", "signal", "volume")),
         "duty": yes(d["on_duty"], lang),
         "engaged": d["engaged"] or "",
         "stale": words(d["stale"], lang),
@@ -287,9 +286,12 @@ def table(name: str, docs: Iterable[Doc], lang: Lang, title: str = "") -> Table 
     rows = [ROWS[name](doc, lang) for doc in docs]
     if not rows:
         return Text((title + " " if title else "") + ("(无)" if lang == "zh" else "(none)"))
-    found = Table(title=title or None, title_justify="left", header_style="bold")
+    found = Table(
+        title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for column in rows[0]:
-        found.add_column(_COLUMNS[column][0 if lang == "zh" else 1], overflow="fold")
+        title_ = _COLUMNS[column][0 if lang == "zh" else 1]
+        found.add_column(title_, overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
         found.add_row(*(Text(cell) for cell in row.values()))
     return found

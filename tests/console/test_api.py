@@ -1,20 +1,18 @@
 """The HTTP API: sign-in, bodies good and bad, refusals, a full disk, the start, and what each list holds."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from dispatchd.console.api import Console
+from dispatchd.console.errors import ApiError
 from dispatchd.console.routes import MAX_BODY_BYTES
 from dispatchd.console.signin import BAD_ADDRESSES, BAD_PER_MINUTE, BadTokens, find_operator
 from dispatchd.core.state import State
 from dispatchd.store.base import NewRow, StoreFull
 from dispatchd.store.memory import MemoryStore
-from dispatchd.console.errors import ApiError
 
 from .desk import desk, token
 
@@ -215,7 +213,7 @@ async def test_unknown_paths_and_methods_are_told_in_json() -> None:
 @pytest.mark.parametrize("bad", ["", "x", "token-of-nobody", "a" * 5000, "toke\u00f1"])
 async def test_a_bad_token_is_401(bad: str) -> None:
     async with desk() as at, at.client(None) as client:
-        answer = await client.get("/fleet", headers={"authorization": f"Bearer {bad}".encode()})
+        answer = await client.get("/fleet", headers={b"authorization": f"Bearer {bad}".encode()})
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
         assert bad not in answer.text or not bad.strip("x")
@@ -322,6 +320,4 @@ async def test_no_answer_holds_a_token_or_its_hash() -> None:
             (await at.get("admin", path)).text
             for path in ("/site", "/operators/me", "/fleet", "/units", "/health", "/openapi.json")
         ]
-        hashes = [json.dumps(entry) for entry in msgspec.to_builtins([])]
-        assert hashes == []
         assert not any(token("admin") in text or '"token_hash":"' in text for text in everything)

@@ -245,3 +245,23 @@ async def test_a_said_alarm_reaches_the_feed_after_the_commit_only() -> None:
         doc = await until(chief, "incidents", incident)
         assert any(row.kind == "IncidentOpened" for row in at.store.rows_about(incident))
         assert doc["order"][1] == 0
+
+
+async def test_when_the_daemon_stops_the_client_is_told() -> None:
+    async with desk() as at:
+        bound = listen("127.0.0.1", 0)
+        ready = asyncio.Event()
+        task = asyncio.create_task(serve(at.console.app, bound, ready.set), name="http")
+        await ready.wait()
+        async with feed_of(bound.getsockname()[1], "north") as north:
+            await take(north)
+            task.cancel()
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    await take(north)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+        async with asyncio.timeout(10):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        bound.close()

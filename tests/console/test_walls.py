@@ -1,9 +1,11 @@
 """Levels are walls: every path × every operator. What he may not see is answered like what does not exist."""
 
+from typing import Any
+
 import pytest
 
-from dispatchd.core.commands import RANK, ROLES
 from dispatchd.console.routes import COMMANDS, ROUTES
+from dispatchd.core.commands import RANK, ROLES
 
 from .desk import OPERATORS, Desk, desk
 
@@ -56,7 +58,7 @@ async def test_an_incident_beyond_the_wall_does_not_exist() -> None:
 async def test_commands_do_not_reach_through_the_wall() -> None:
     async with desk() as at:
         incident = await at.press("pil-n")
-        asked = [
+        asked: list[tuple[str, dict[str, Any]]] = [
             ("accept", {"incident": incident}),
             ("note", {"incident": incident, "text": "x"}),
             ("lamp", {"device": "pil-n", "pattern": "flash"}),

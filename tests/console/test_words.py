@@ -7,6 +7,7 @@ import pytest
 
 from dispatchd.console.words import candidate, say, spoken
 from dispatchd.core import facts as f
+from protocols.types import Key
 
 
 def sample(type_: Any) -> Any:
@@ -20,7 +21,7 @@ def sample(type_: Any) -> Any:
 
 def made(type_: type[f.Fact]) -> f.Fact:
     values = {
-        field.name: f.Key("b", 1) if "Key" in str(field.type) else sample(field.type)
+        field.name: Key("b", 1) if "Key" in str(field.type) else sample(field.type)
         for field in msgspec.structs.fields(type_)
         if field.required
     }

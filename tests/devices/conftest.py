@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,10 +17,12 @@ Start = Callable[[], Awaitable[None]]
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Below the ports that connecting sockets are given, or a device might meet itself there."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 async def reachable(port: int) -> None:

@@ -165,6 +165,19 @@ async def test_an_alarm_pressed_while_the_broker_is_away_comes_when_it_is_back(t
 
 
 @pytest.mark.mosquitto
+async def test_it_can_be_switched_off_in_the_moment_the_broker_goes(tmp_path: Path) -> None:
+    port = free_port()
+    async with mosquitto(port, tmp_path), site(port) as here:
+        devices = [Running(f"p-{n}", PillarAgent, [f"mqtt://127.0.0.1:{port}"]) for n in range(12)]
+        await here.until(lambda: len({who for who, kind, _ in here.heard if kind == "state"}) == 12)
+    for device in devices:
+        await asyncio.sleep(0)
+        device.task.cancel()
+    done, pending = await asyncio.wait([device.task for device in devices], timeout=10)
+    assert (len(done), len(pending)) == (12, 0)
+
+
+@pytest.mark.mosquitto
 async def test_a_device_that_is_cut_off_dies_by_its_will_with_its_connection_number(tmp_path: Path) -> None:
     async with mosquitto(free_port(), tmp_path) as port, site(port) as here:
         device = await _process(tmp_path, port, "press")
