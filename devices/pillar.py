@@ -266,12 +266,9 @@ class PillarAgent(Listener):
         return self._duress is None and self._silent in (SILENT_UNKNOWN, incident.encode())
 
     def _told_by_site(self, message: down.Prompt) -> None:
-        before = self._truth.code
-        if self._truth.prompt(message.code, message.incident):
+        if self._truth.prompt(message.code, message.incident, self._newest):
             self._show(message.code, message.text, message.text_en)
             self._speak_item(message)
-        elif message.code == before and message.incident == self._truth.incident:
-            self._rung(message.item, "presented", 0)
         else:
             self._failed(message.item, "refused")
 

@@ -2,8 +2,10 @@
 
     sending, not-delivered  <  delivered  <  accepted  <  police-accepted  <  coming
 
-Only a new press starts again at `sending`; its receipt brings back what its incident had already reached. An
-incident that the pillar has left (a newer press went into another one) cannot speak any more.
+What the pillar knows by itself (a receipt) never makes the truth weaker. The daemon may: when nobody is coming any
+more it says so, and its newest word counts, by the number of its envelope. A new press starts again at `sending`; its
+receipt brings back what its incident had already reached. An incident that the pillar has left (a newer press went into
+another one) cannot speak any more.
 """
 
 from typing import Final
@@ -34,6 +36,7 @@ class Truth(Struct):
     pressed_at: int | None = None
     incident: str | None = None
     reached: str = "delivered"
+    number: tuple[int, int] = (0, 0)
     past: list[str] = field(default_factory=list)
 
     def press(self, key: Key, now_ms: int | None) -> None:
@@ -59,15 +62,17 @@ class Truth(Struct):
         self.newest = None
         return self._grow(self.reached)
 
-    def prompt(self, code: str, incident: str) -> bool:
-        """Whether the daemon's prompt is news that may be told."""
-        if incident in self.past:
+    def prompt(self, code: str, incident: str, number: tuple[int, int]) -> bool:
+        """Whether the daemon's prompt is to be told: it is its newest word (gen, n) on the incident in question."""
+        if incident in self.past or number < self.number:
             return False
-        if self.incident is None:
-            self.incident = incident
-        if STRENGTH[code] > STRENGTH[self.reached]:
-            self.reached = code
-        return self._grow(code)
+        if self.incident not in (None, incident):
+            self._leave()
+        self.incident, self.reached, self.number = incident, code, number
+        if self.newest is not None:
+            return self._grow(code)
+        self.code = code
+        return True
 
     def ended(self, incident: str) -> bool:
         """True if nothing is left to tell; a press that is still on its way goes on."""

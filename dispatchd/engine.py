@@ -2,7 +2,8 @@
 
 Inputs are taken in batches; a batch is committed in a thread of its own while new inputs gather (group commit). Effects
 and answers leave only after that. If the commit fails the state is folded anew, nothing leaves, every waiting input
-gets the error, and the next batch waits RETRY_S so that a full disk is not hammered. A broken store ends the daemon:
+gets the error, and the next batch waits RETRY_S so that a full disk is not hammered; every PROBE_S a fact of its own
+tries the store, so that the fault ends by itself and the journal says how long it was. A broken store ends the daemon:
 nobody knows what its disk holds, and systemd starts it again.
 
 Whoever reads the state does so inside `settled()`: between batches, when all of it is on disk.
@@ -10,11 +11,11 @@ Whoever reads the state does so inside `settled()`: between batches, when all of
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -38,7 +39,10 @@ FLUSH_S: Final = 1.0
 """Facts nobody waits for (presence) are on disk within this."""
 RETRY_S: Final = 0.5
 """Pause after a failed commit."""
+PROBE_S: Final = 2.0
+"""While the store fails and nobody else needs a commit it is tried this often, so that health says when it is over."""
 
+_T = TypeVar("_T")
 log = structlog.get_logger("engine")
 
 
@@ -102,6 +106,9 @@ class Engine:
         self._listeners: list[Callable[[Committed], None]] = []
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._flush_at: float | None = None
+        self._probe_at: float | None = None
+        self._seen: dict[str, i.OperatorSeen] = {}
+        self._ending = False
 
     # --- from outside -------------------------------------------------------------------------------------------
 
@@ -124,14 +131,19 @@ class Engine:
         self._wake.set()
 
     async def ask(self, operator: str, command: Command) -> Done | Refusal:
-        """An operator's command, answered after its commit."""
+        """An operator's command, answered after its commit; asyncio.QueueFull instead of waiting for a place."""
+        if len(self._queue) >= self._queue_max:
+            raise asyncio.QueueFull
         answer = await self.tell(i.OperatorAsked(operator, command))
         assert answer is not None
         return answer
 
     def seen(self, operator: str, connections: int | None = None) -> None:
         """An operator's session lives; `connections` = his open feeds, if that changed. Nobody waits for it."""
-        self._queue.append(_nobody(i.OperatorSeen(operator, connections)))
+        before = self._seen.get(operator)
+        if connections is None and before is not None:
+            return
+        self._seen[operator] = i.OperatorSeen(operator, connections)
         self._wake.set()
 
     def link_changed(self, up_: bool) -> None:
@@ -152,7 +164,7 @@ class Engine:
     @property
     def health(self) -> Health:
         """How it is now."""
-        self._health.now_ms, self._health.queue = self.clock.now_ms(), len(self._queue) + len(self._states)
+        self._health.now_ms, self._health.queue = self.clock.now_ms(), self._waiting()
         return self._health
 
     # --- the loop -----------------------------------------------------------------------------------------------
@@ -160,20 +172,25 @@ class Engine:
     async def run(self, started: i.DaemonStarted) -> None:
         """Until cancelled; what was taken is committed first."""
         try:
-            await self._batch([_nobody(started)])
+            while not await self._turn([_nobody(started)]):
+                pass
             self.started.set()
-            while True:
+            while not self._ending:
                 await self._wait()
-                await self._batch(self._take())
+                await self._turn(self._take())
+            raise asyncio.CancelledError
         finally:
             await asyncio.shield(self._close())
 
+    def _waiting(self) -> int:
+        return len(self._queue) + len(self._states) + len(self._seen)
+
     async def _wait(self) -> None:
-        """For an input, the core's deadline or the flush, whichever is first."""
-        if self._queue or self._states:
+        """For an input, the core's deadline, the flush or the probe, whichever is first."""
+        if self._waiting():
             return
         self._wake.clear()
-        due = [self._flush_at] if self._flush_at is not None else []
+        due = [at for at in (self._flush_at, self._probe_at) if at is not None]
         deadline = self._ledger.core.deadline()
         loop = asyncio.get_running_loop()
         if deadline is not None:
@@ -185,19 +202,35 @@ class Engine:
 
     def _take(self) -> list[_Waiting]:
         """What is due first, then what was said, bounded."""
-        taken: list[_Waiting] = []
-        deadline = self._ledger.core.deadline()
-        if deadline is not None and deadline <= self.clock.now_ms():
-            taken.append(_nobody(i.Tick()))
+        taken = [_nobody(one) for one in self._due()]
         while self._queue and len(taken) < self._batch_max:
             taken.append(self._queue.popleft())
-        while self._states and len(taken) < self._batch_max:
-            taken.append(_nobody(self._states.pop(next(iter(self._states)))))
+        for gathered in (self._seen, self._states):
+            while gathered and len(taken) < self._batch_max:
+                taken.append(_nobody(gathered.pop(next(iter(gathered)))))
         if len(self._queue) < self._queue_max:
             self._space.set()
         return taken
 
-    async def _batch(self, taken: list[_Waiting]) -> None:
+    def _due(self) -> Iterator[i.Input]:
+        """What time itself asks for."""
+        deadline = self._ledger.core.deadline()
+        if deadline is not None and deadline <= self.clock.now_ms():
+            yield i.Tick()
+        if self._probe_at is not None and (
+            self._queue or self._probe_at <= asyncio.get_running_loop().time()
+        ):
+            yield i.StoreFailed(self._health.store_since_ms, self._health.store_why)
+
+    async def _turn(self, taken: list[_Waiting]) -> bool:
+        """One batch, and a pause if it failed; readers get their turn meanwhile."""
+        done = await self._batch(taken)
+        if not done:
+            await asyncio.sleep(RETRY_S)
+        return done
+
+    async def _batch(self, taken: list[_Waiting]) -> bool:
+        """Decide and commit; False after a commit that failed."""
         async with self._settled:
             batch = self._ledger.decide([w.one for w in taken], self.clock.now_ms(), wall_ms())
             try:
@@ -206,9 +239,10 @@ class Engine:
                 await self._failed(taken, error)
                 if isinstance(error, StoreBroken):
                     raise
-                return
+                return False
             self._release(taken, batch, rows)
             await self._snapshot()
+        return True
 
     async def _commit(self, batch: Batch) -> list[tuple[int, int, Fact]]:
         """On disk when it returns, unless nobody has to wait for it."""
@@ -216,7 +250,7 @@ class Engine:
         flush = self._flush_at is not None and loop.time() >= self._flush_at
         if batch.waited or flush:
             before = loop.time()
-            last_seq = await loop.run_in_executor(self._disk, self._ledger.write, batch)
+            last_seq = await self._on_disk(self._ledger.write, batch)
             self._flush_at = None
             self._stored(loop.time() - before)
             return self._ledger.keep(batch, last_seq)
@@ -224,12 +258,23 @@ class Engine:
             self._flush_at = loop.time() + FLUSH_S
         return self._ledger.postpone(batch)
 
+    async def _on_disk(self, work: Callable[..., _T], *args: Any) -> _T:
+        """In the store's thread, and to its end: a cancellation meanwhile takes effect after the batch."""
+        future = asyncio.get_running_loop().run_in_executor(self._disk, work, *args)
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                self._ending = True
+        return future.result()
+
     def _stored(self, took_s: float) -> None:
         health = self._health
         health.commit_ms = took_s * 1000
         if not health.store_ok:
             log.info("store works again", failed_for_ms=self.clock.now_ms() - health.store_since_ms)
             health.store_since_ms, health.store_why = 0, ""
+            self._probe_at = None
 
     def _release(self, taken: list[_Waiting], batch: Batch, rows: list[tuple[int, int, Fact]]) -> None:
         """Committed: effects leave, callers are answered, listeners are told."""
@@ -251,7 +296,7 @@ class Engine:
                 listener(committed)
 
     async def _failed(self, taken: list[_Waiting], error: StoreError) -> None:
-        """Nothing of the batch has happened: fold anew, tell who waits, pause."""
+        """Nothing of the batch has happened: fold anew, tell who waits."""
         health = self._health
         if health.store_ok:
             health.store_since_ms = self.clock.now_ms()
@@ -263,19 +308,17 @@ class Engine:
         health.store_why = str(error)
         health.refolds += 1
         self._flush_at = None
+        self._probe_at = asyncio.get_running_loop().time() + PROBE_S
         for waiting in taken:
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)
-        await asyncio.get_running_loop().run_in_executor(self._disk, self._ledger.discard)
-        await asyncio.sleep(RETRY_S)
+        await self._on_disk(self._ledger.discard)
 
     async def _snapshot(self) -> None:
         if self._ledger.wants_snapshot() and not self._ledger.backlog:
             snapshot = self._ledger.snapshot()
             try:
-                await asyncio.get_running_loop().run_in_executor(
-                    self._disk, self._store.save_snapshot, snapshot
-                )
+                await self._on_disk(self._store.save_snapshot, snapshot)
             except StoreError as error:
                 log.error(
                     "snapshot failed: the next start takes longer", error=str(error), do=error.next_step
@@ -285,7 +328,7 @@ class Engine:
         if self._ledger.backlog:
             empty = Batch([], [], [], waited=True)
             try:
-                await asyncio.get_running_loop().run_in_executor(self._disk, self._ledger.write, empty)
+                await self._on_disk(self._ledger.write, empty)
             except StoreError as error:
                 log.error(
                     "presence of the last second is not in the journal", error=str(error), do=error.next_step

@@ -51,8 +51,9 @@ class Ledger:
     def decide(self, inputs: Sequence[Input], now_ms: int, wall_ms: int) -> Batch:
         """Decide all inputs in order; the core has folded them when this returns."""
         decisions = [self.core.decide(one, now_ms) for one in inputs]
+        now_ms = self.core.state.now_ms
         facts = [(now_ms, fact) for decision in decisions for fact in decision.facts]
-        rows = [row(fact, self.core.state.now_ms, wall_ms) for _, fact in facts]
+        rows = [row(fact, now_ms, wall_ms) for _, fact in facts]
         return Batch(decisions, rows, facts, any(type(fact).WAITED for _, fact in facts))
 
     def write(self, batch: Batch) -> int:

@@ -1,6 +1,7 @@
 """From a roster and a seed to a fleet in a city, the same way for `city` and for `demo`."""
 
 import asyncio
+import errno
 import random
 import resource
 from dataclasses import dataclass
@@ -40,8 +41,12 @@ def assemble(roster: Roster, manner: Manner) -> Fleet:
 
 
 def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """All but one: the MQTT library looks at a log-in that was cancelled when its device ran flat."""
-    if not isinstance(context.get("exception"), asyncio.CancelledError):
+    """All but two that the MQTT library makes when a device is switched off: it looks at a log-in that was
+    cancelled, and wants to write to a socket that it has closed.
+    """
+    error = context.get("exception")
+    closed = isinstance(error, OSError) and error.errno == errno.EBADF
+    if not closed and not isinstance(error, asyncio.CancelledError):
         loop.default_exception_handler(context)
 
 

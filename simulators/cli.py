@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from . import city_command
+from .check import command as check_command
 from .demo import command as demo_command
 
 
@@ -16,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(metavar="COMMAND", required=True)
     city_command.add(commands)
     demo_command.add(commands)
+    check_command.add(commands)
     return made
 
 

@@ -31,9 +31,9 @@ async def enrol(api: Api, site: Site, folder: Path, mqtt: str, *, root: str = ""
         path = folder / f"{device.id}.json"
         known = _known(path)
         secret = new_secret() if known is None else known.secret
-        made = Credentials(device.id, device.kind, [mqtt], secret, root, device.patrol)
         unsent = folder / f"{device.id}.json.new"
-        _write(unsent if known is None else path, made)
+        where = unsent if known is None else path
+        write_credentials(where, device.id, device.kind, mqtt, secret, root, device.patrol)
         if known is None:
             async with turn:
                 await api.command("secret", device=device.id, secret_hash=hash_secret(secret))
@@ -54,6 +54,10 @@ def _known(path: Path) -> Credentials | None:
         return None
 
 
-def _write(path: Path, credentials: Credentials) -> None:
+def write_credentials(
+    path: Path, device: str, kind: str, mqtt: str, secret: str, root: str, patrol: str | None = None
+) -> None:
+    """The one file that a device is given, 0600."""
+    credentials = Credentials(device, kind, [mqtt], secret, root, patrol)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(msgspec.json.format(msgspec.json.encode(credentials), indent=1) + b"\n")

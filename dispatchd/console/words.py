@@ -230,6 +230,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.Started: _plain(
         "第 {start} 次启动,代次 {gen},版本 {code}", "start {start}, generation {gen}, code {code}"
     ),
+    f.StoreFailed: _plain("此前无法存盘:{why}", "until now nothing could be stored: {why}"),
     f.SiteSet: _plain("{by} 更新站点 {name}", "{by} set the site {name}"),
     f.EntrySet: _plain("{by} 设置 {table} {id}", "{by} set {table} {id}"),
     f.EntryRemoved: _plain("{by} 删除 {table} {id}", "{by} removed {table} {id}"),

@@ -236,6 +236,10 @@ def _started(turn: Turn, started: i.DaemonStarted) -> None:
     turn.do(SyncAccess())
 
 
+def _store_failed(turn: Turn, failed: i.StoreFailed) -> None:
+    turn.record(f.StoreFailed(failed.since_ms, failed.why))
+
+
 def _link_up(turn: Turn, up_: i.LinkUp) -> None:
     """Words may have been lost on both sides of the gap: what is pending goes out anew."""
     for device in list(turn.index.pending):
@@ -296,5 +300,6 @@ _ROUTES: Final[dict[type[Any], Callable[[Turn, Any], Done | Refusal | None]]] = 
     i.OperatorSeen: _operator_seen,
     i.DaemonStarted: _started,
     i.LinkUp: _link_up,
+    i.StoreFailed: _store_failed,
     i.Tick: _tick,
 }

@@ -52,6 +52,13 @@ class Started(Fact, frozen=True):
     code: str = ""
 
 
+class StoreFailed(Fact, frozen=True):
+    """From `since_ms` until this row nothing could be kept: what was pressed meanwhile came in late."""
+
+    since_ms: int
+    why: str
+
+
 class SiteSet(Fact, frozen=True):
     """The site's own values."""
 

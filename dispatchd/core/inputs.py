@@ -51,8 +51,15 @@ class LinkUp(Struct, frozen=True):
     """The link to the broker stands again: everything pending is sent anew."""
 
 
+class StoreFailed(Struct, frozen=True):
+    """Nothing could be committed since `since_ms` (core time), for this reason; the engine tries whether it can now."""
+
+    since_ms: int
+    why: str
+
+
 class Tick(Struct, frozen=True):
     """The deadline the core named has come."""
 
 
-Input = DeviceSaid | PresenceSeen | OperatorAsked | OperatorSeen | DaemonStarted | LinkUp | Tick
+Input = DeviceSaid | PresenceSeen | OperatorAsked | OperatorSeen | DaemonStarted | LinkUp | StoreFailed | Tick

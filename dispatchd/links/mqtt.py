@@ -12,6 +12,7 @@ back. Reconnecting waits between RECONNECT_MIN_S and RECONNECT_MAX_S, doubled an
 """
 
 import asyncio
+import contextlib
 import random
 import ssl
 from collections import Counter, defaultdict
@@ -38,6 +39,8 @@ OUTSTANDING_MAX: Final = 20_000
 RECEIPTS_MAX: Final = 200
 """Keys in one receipt; more make a second one."""
 MQTT_311: Final = 4
+REFUSED: Final = 0x80
+"""A SUBACK's code from here on: not granted."""
 NEVER: Final = -2
 """gmqtt reconnects while failures <= this; -1 would be for ever."""
 
@@ -178,9 +181,10 @@ class MqttLink:
     async def _serve(self) -> None:
         """One connection, from CONNECT to its loss."""
         lost, ready = asyncio.Event(), asyncio.Event()
-        client = self._new_client(lost, ready)
+        client = self._new_client(ready)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S) as patience:
+                client.on_disconnect = lambda *_: _hurry(lost, patience)
                 await client.connect(
                     self._address.host, self._address.port, ssl=_tls(self._address), keepalive=KEEPALIVE_S,
                     version=MQTT_311,
@@ -188,6 +192,7 @@ class MqttLink:
                 for one in topics.daemon_filters(self._root):
                     client.subscribe(one, qos=1)
                 await ready.wait()
+            client.on_disconnect = lambda *_: lost.set()
             self._client = client
             self.connected.set()
             self.on_change(True)
@@ -209,22 +214,31 @@ class MqttLink:
         except StoreError:
             self.counts["up_not_stored"] += 1
 
-    def _new_client(self, lost: asyncio.Event, ready: asyncio.Event) -> gmqtt.Client:
+    def _new_client(self, ready: asyncio.Event) -> gmqtt.Client:
         client = gmqtt.Client(self._address.username, clean_session=True, optimistic_acknowledgement=False)
         client.set_config({"reconnect_retries": NEVER})
         client.set_auth_credentials(self._address.username, self._address.password)
         granted = 0
 
-        def subscribed(*_: Any) -> None:
+        def subscribed(_client: Any, _mid: int, codes: tuple[int, ...], _properties: Any) -> None:
             nonlocal granted
+            if any(code >= REFUSED for code in codes):
+                log.error("the broker does not let us hear devices", do=f"let us read {self._root}/# there")
+                return
             granted += 1
             if granted == len(topics.daemon_filters(self._root)):
                 ready.set()
 
         client.on_message = self._received
-        client.on_disconnect = lambda *_: lost.set()
         client.on_subscribe = subscribed
         return client
+
+
+def _hurry(lost: asyncio.Event, patience: asyncio.Timeout) -> None:
+    """The connection ended before it was made: no use waiting for the rest of the time."""
+    lost.set()
+    with contextlib.suppress(RuntimeError):  # nobody waits any more
+        patience.reschedule(asyncio.get_running_loop().time())
 
 
 def _tls(address: BrokerAddress) -> ssl.SSLContext | bool:

@@ -137,6 +137,11 @@ class Bench:
         self._items += 1
         return f"check-{self._items}"
 
+    async def clear_screen(self) -> None:
+        """Takes back every broadcast so far, so that a key can only mean the next one."""
+        for number in range(1, self._items + 1):
+            await self.send(down.BroadcastCancel(self.item(), f"check-{number}"))
+
     async def say(
         self, kind: str, body: bytes, *, gen: int = GEN, ttl_ms: int = TTL_MS, sent_at: int | None = None
     ) -> None:

@@ -36,6 +36,7 @@ async def ended(check: Check) -> str:
 
 @POINTS.point("broadcast-ack", "the acknowledge key makes the rung acknowledged, after presented", "terminal")
 async def broadcast_ack(check: Check) -> str:
+    await check.bench.clear_screen()
     item, mark = check.bench.item(), check.bench.mark()
     await check.bench.send(down.Broadcast(item, item, "检查:请确认", ack=True))
     presented = await check.wait(

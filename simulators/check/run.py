@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Final
 
 import aiomqtt
@@ -99,9 +98,3 @@ def readable(result: Result) -> str:
     if result.ok:
         return f"pass  {result.point:20} {result.seen}"
     return f"FAIL  {result.point:20} expected: {result.expected}\n{'':27}seen: {result.seen}"
-
-
-def free_folder(folder: Path) -> Path:
-    """Made if need be, for nobody else to read."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder

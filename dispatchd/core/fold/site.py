@@ -19,6 +19,11 @@ def _started(state: State, index: Index, fact: f.Started, now: int) -> None:
         session.connections, session.seen_ms = 0, now
 
 
+@folds(f.StoreFailed)
+def _store_failed(state: State, index: Index, fact: f.StoreFailed, now: int) -> None:
+    """For the record only."""
+
+
 @folds(f.SiteSet)
 def _site_set(state: State, index: Index, fact: f.SiteSet, now: int) -> None:
     site = state.site

@@ -1,0 +1,1 @@
+"""The daemon as a process, on real brokers, real files and a real network: what no part shows alone."""

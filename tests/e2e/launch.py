@@ -1,0 +1,41 @@
+"""`python -m tests.e2e.launch SETTINGS.json`: the daemon, with two switches on its store for tests of a full disk.
+
+SIGUSR1: not one page more (as on a full disk). SIGUSR2: there is space again.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from dispatchd import app, config, log
+from dispatchd.store import SqliteStore, Store, open_store
+
+_opened: list[SqliteStore] = []
+
+
+def main(path: str) -> None:
+    settings = config.load(None, json.loads(Path(path).read_text(encoding="utf-8")))
+    log.configure("info", "json")
+    signal.signal(signal.SIGUSR1, _switch)
+    signal.signal(signal.SIGUSR2, _switch)
+    app.open_store = _noted
+    app.run(settings)
+
+
+def _noted(url: str) -> Store:
+    store = open_store(url)
+    assert isinstance(store, SqliteStore)
+    _opened.append(store)
+    return store
+
+
+def _switch(number: int, _frame: Any) -> None:
+    db = _opened[0]._db
+    used = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {used if number == signal.SIGUSR1 else 1_000_000_000}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

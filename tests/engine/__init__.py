@@ -1,0 +1,1 @@
+"""Engine, ledger, clock, keeping and access with real stores and the real core."""
