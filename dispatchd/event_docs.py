@@ -10,8 +10,8 @@ HEAD = """# Events
 What the journal holds: one row per fact, in the order in which it happened. `dispatchd replay ID` prints the rows about
 one incident or broadcast in plain words. Made by `python -m dispatchd.event_docs`.
 
-**Durable** rows are on disk before anybody hears of them; the others (presence) within a second. `about` is the field by
-which a row is found again. Every row also has its number, core time, wall time and version.
+**Durable** rows are on disk before anybody hears of them; the others (presence) within a second. `about` is the field
+by which a row is found again. Every row also has its number, core time, wall time and version.
 """
 
 

@@ -67,12 +67,12 @@ def owner_live(view: "View", incident: Incident) -> bool:
 
 
 def position(view: "View", incident: Incident) -> PositionDoc | None:
-    """What came with the alarm, else where the pillar stands."""
-    if incident.position is not None:
-        return view.heard_position(incident.position, incident.position_at_ms)
+    """Of a pillar: where it stands. Of a terminal: what came with its alarm."""
     entry = view.state.site.device.get(incident.device)
     if entry is not None and entry.kind == "pillar":
         return view.position(entry)
+    if incident.position is not None:
+        return view.heard_position(incident.position, incident.position_at_ms)
     point = view.place(incident)
     return None if point is None else PositionDoc(point.lat, point.lon, source="point")
 
@@ -165,7 +165,7 @@ def incident_doc(view: "View", incident: Incident) -> IncidentDoc:
         unit=incident.unit,
         point=incident.point,
         point_number=point.number if point else "",
-        place=(point.name if point else "") or (device.name if device else ""),
+        place=(point.name if point else "") or (device.name if device else "") or incident.device,
         place_en=(point.name_en if point else "") or (device.name_en if device else ""),
         position=at,
         opened_ms=incident.opened_ms,

@@ -1,4 +1,5 @@
-"""Every fact in plain words, Chinese and English: what replay prints. Pure; a fact without words fails a test."""
+"""Every fact in plain words, Chinese and English: what replay prints. Pure; a fact without words fails a
+test."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -7,6 +8,7 @@ import msgspec
 
 from dispatchd.core import facts as f
 from dispatchd.core.facts import Candidate, Fact
+from protocols.prompts import PROMPTS
 
 
 class Words(NamedTuple):
@@ -76,11 +78,21 @@ _WORD_ZH: Final = {
     "verify": "核实优先",
     "will": "连接断开",
     "closed": "全部收到",
+    "raised-it": "即报警者",
+    "opened": "立案",
+    "no-owner": "无处置人",
+    "press": "再次按下",
+    "verify-over": "核实时限已到",
+    "stood-down by the owner": "处置人已解除",
+    "order": "处置人下令",
+    "operator": "指挥员下令",
 }
 
 
 def word(code: str) -> str:
-    """A code in Chinese, itself when it has no word yet."""
+    """A code in Chinese, itself when it has no word yet; `committed I` names the incident."""
+    if code.startswith("committed "):
+        return f"正在处置 {code.removeprefix('committed ')}"
     return _WORD_ZH.get(code, code)
 
 
@@ -146,11 +158,12 @@ def _ring(x: f.RingOpened) -> Words:
 
 def candidate(c: Candidate) -> Words:
     """One patrol that was looked at for a ring, and why it was chosen or not."""
-    zh, en = ("选中", "chosen") if c.chosen else ("未选", "passed over")
+    zh, en = ("选中", "chosen") if c.chosen else ("未选", "not called")
     why_zh, why_en = (f":{word(c.why)}", f": {c.why}") if c.why else ("", "")
     terminals = names(c.devices, 4)
     return Words(
-        f"{c.patrol}({word(c.force)}){zh}{why_zh};距离 {metres(c.distance_m)},位置 {seconds(c.age_ms)}前,终端 {terminals}",
+        f"{c.patrol}({word(c.force)}){zh}{why_zh};距离 {metres(c.distance_m)},"
+        f"位置 {seconds(c.age_ms)}前,终端 {terminals}",
         f"{c.patrol} ({c.force}) {en}{why_en}; {metres(c.distance_m)} away, position {seconds(c.age_ms)} old, "
         f"terminals {terminals}",
     )
@@ -179,6 +192,13 @@ def _broadcast(x: f.BroadcastOpened) -> Words:
     )
 
 
+def _prompt(x: f.PromptSet) -> Words:
+    """What the citizen is told, in the words of the pillar."""
+    text = PROMPTS.get(x.code)
+    zh, en = (text.zh or x.code, text.en or x.code) if text else (x.code, x.code)
+    return Words(f"{x.device} 告知群众:{zh}", f"{x.device} tells the citizen: {en}")
+
+
 def _on(on: bool) -> Words:
     return Words("开", "on") if on else Words("关", "off")
 
@@ -197,7 +217,7 @@ def _fields(x: Fact, *, zh: bool) -> dict[str, str]:
 
 
 def _shown(name: str, value: Any, *, zh: bool) -> str:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return names([str(v) for v in value])
     if name in ("after_ms", "waited_ms", "silent_ms"):
         return seconds(value)
@@ -289,7 +309,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.PatrolLost: _plain("{patrol} 不再响应({why},{after_ms})", "{patrol} is lost ({why}, {after_ms})"),
     f.StoodDown: _plain("解除 {patrols}:{reason} {by}", "stood down {patrols}: {reason} {by}"),
     f.OrderGiven: _plain("{by} 令 {patrols}:{order} {text}", "{by} ordered {patrols}: {order} {text}"),
-    f.PromptSet: _plain("{device} 提示 {code}", "{device} prompts {code}"),
+    f.PromptSet: _prompt,
     f.AlertSent: _plain(
         "第 {count} 次提醒带班终端 {devices}", "alert {count} to duty leaders' terminals {devices}"
     ),
@@ -297,8 +317,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.RungReached: _rung,
     f.RungFailed: _plain("{device}:{item} 未达,{reason}", "{device}: {item} failed, {reason}"),
     f.RouteTried: _plain(
-        "{device} 未收到({reason}),改走 {route} → {to}",
-        "{device} has not heard ({reason}): tried {route} → {to}",
+        "{devices} 未收到,改走 {route} → {to}", "{devices} have not heard: tried {route} → {to}"
     ),
     f.AddresseeLeft: _plain("{device} 已离开", "{device} left"),
     f.LadderExpired: _plain("{item} 过期,{not_heard} 台未收到", "{item} expired, {not_heard} have not heard"),

@@ -23,6 +23,8 @@ RESEND_MAX: Final = 200
 """Items sent to one device at its hello; the rest follow by their own retry."""
 PASSING: Final = frozenset({"alert", "prompt", "lamp"})
 """Items that come again and again: out of the state when they expire; the journal keeps them."""
+TELLING: Final = frozenset({"prompt", "lamp"})
+"""What people at a pillar see or hear."""
 FAR_MS: Final = 366 * 86_400_000
 """A device's claim to be older than this is not believed."""
 
@@ -75,13 +77,19 @@ def online(turn: Turn, device: str) -> bool:
 
 
 def send(turn: Turn, ladder: Ladder, place: Place) -> None:
-    """One try; the next is armed at twice the distance."""
+    """One try; the next is armed at twice the distance. Nothing tells a pillar anything while it must be silent."""
+    if ladder.kind in TELLING and _silenced(turn, place.device) and ladder.fields.get("code") != "silent":
+        return
     rules = turn.index.rules(_unit_of(turn, place.device))
     wait_s = min(rules.retry_max_s, rules.retry_first_s * 2 ** min(place.tries, 16))
     place.tries += 1
     place.next_ms = turn.now + int(wait_s * 1000)
     turn.index.arm(place.next_ms, "place", f"{ladder.item} {place.device}")
     turn.send(place.device, message(turn, ladder, place), max(1, ladder.expires_ms - turn.now))
+
+
+def _silenced(turn: Turn, device: str) -> bool:
+    return any(turn.state.incidents[i].silent for i in turn.index.open_at.get(device, ()))
 
 
 def _unit_of(turn: Turn, device: str) -> str:

@@ -8,7 +8,9 @@ from tests.packaging.tree import ROOT, project_files
 MAX_FILE_BYTES = 1_000_000
 
 # Written so that this file does not match itself.
-MACHINE_PATHS = re.compile(r"/(?:[w]ork|[r]oot|[o]pt/wheels|[o]pt/pypi)(?:/[\w.]|\b(?=['\"\s`]))|[f]ile:///")
+MACHINE_PATHS = re.compile(
+    r"(?<![\w}.-])/(?:[w]ork|[r]oot|[o]pt/wheels|[o]pt/pypi)(?:/[\w.]|\b(?=['\"\s`]))|[f]ile:///"
+)
 REGISTRIES = re.compile(
     r"[p]ypi\.org|[p]ythonhosted\.|[r]egistry\.npmjs|[n]pmjs\.(?:com|org)|[d]eb\.debian|[d]ebian\.org/debian|"
     r"[r]egistry\.yarnpkg|[c]rates\.io|[p]roxy\.golang|[i]ndex-url\s*=|[f]ind-links\s*="
