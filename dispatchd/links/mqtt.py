@@ -172,7 +172,8 @@ class MqttLink:
                 wait_s = RECONNECT_MIN_S
             except (OSError, TimeoutError, gmqtt.mqtt.handler.MQTTConnectError) as error:
                 log.warning(
-                    "broker cannot be reached", broker=self._address.url, error=str(error) or type(error).__name__,
+                    "broker cannot be reached", broker=self._address.url,
+                    error=str(error) or "it hung up, or did not answer in time",
                     do="look whether it runs and whether its log shows a refused user", again_in_s=round(wait_s, 1),
                 )  # fmt: skip
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311
@@ -184,7 +185,7 @@ class MqttLink:
         client = self._new_client(ready)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S) as patience:
-                client.on_disconnect = lambda *_: _hurry(lost, patience)
+                client.on_disconnect = lambda *_: _hurry(client, lost, patience)
                 await client.connect(
                     self._address.host, self._address.port, ssl=_tls(self._address), keepalive=KEEPALIVE_S,
                     version=MQTT_311,
@@ -234,9 +235,11 @@ class MqttLink:
         return client
 
 
-def _hurry(lost: asyncio.Event, patience: asyncio.Timeout) -> None:
+def _hurry(client: gmqtt.Client, lost: asyncio.Event, patience: asyncio.Timeout) -> None:
     """The connection ended before it was made: no use waiting for the rest of the time."""
     lost.set()
+    if client._package_handler.has_error:
+        return  # refused: `connect` says so itself
     with contextlib.suppress(RuntimeError):  # nobody waits any more
         patience.reschedule(asyncio.get_running_loop().time())
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -95,6 +96,13 @@ patrol = "patrol-2"
 """
 
 
+def free_port() -> int:
+    """The same over all lives of one daemon."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Daemon:
     """One `dispatchd run` after another in the same folder."""
 
@@ -102,13 +110,16 @@ class Daemon:
         self.folder, self.broker = folder, broker
         self.site = folder / "site.toml"
         self.site.write_text(SITE, encoding="utf-8")
+        self.config = folder / "dispatchd.toml"
+        self.config.write_text(f'[broker]\nlisten = "127.0.0.1:{free_port()}"\n', encoding="utf-8")
         self.conn = itertools.count(1)
         self.ready: dict[str, Any] = {}
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Returns when it said that it is ready."""
-        arguments = ["run", "--dir", str(self.folder), "--site", str(self.site), "--http", "127.0.0.1:0"]
+        arguments = ["run", "--config", str(self.config), "--dir", str(self.folder), "--site", str(self.site)]
+        arguments += ["--http", "127.0.0.1:0"]
         log = (self.folder / "daemon.log").open("a", encoding="utf-8")
         with log:
             self._process = subprocess.Popen(

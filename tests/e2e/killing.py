@@ -39,14 +39,16 @@ HEAL_S = 60.0
 """Everything must agree within this after the last kill."""
 VICTIMS = ("daemon", "daemon", "broker", "both")
 
+_AT: dict[str, Any] = {"unit": "station", "lat": 26.9, "lon": 112.6}
 SITE: dict[str, Any] = {
     "name": "kill test",
     "rules": {"retry_first_s": 0.5, "retry_max_s": 2, "second_route_after_s": 600},
     "unit": [{"id": "top"}, {"id": "station", "parent": "top"}],
     "patrol": [{"id": f"patrol-{n}", "unit": "station", "force": "police"} for n in range(TERMINALS)],
     "device": [
-        *({"id": f"pillar-{n}", "kind": "pillar", "unit": "station", "lat": 26.9, "lon": 112.6} for n in range(PILLARS)),
-        *({"id": f"radio-{n}", "kind": "terminal", "unit": "station", "patrol": f"patrol-{n}"} for n in range(TERMINALS)),
+        *({"id": f"pillar-{n}", "kind": "pillar", **_AT} for n in range(PILLARS)),
+        *({"id": f"radio-{n}", "kind": "terminal", "unit": "station", "patrol": f"patrol-{n}"}
+          for n in range(TERMINALS)),
     ],
 }  # fmt: skip
 

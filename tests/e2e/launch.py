@@ -20,7 +20,7 @@ def main(path: str) -> None:
     log.configure("info", "json")
     signal.signal(signal.SIGUSR1, _switch)
     signal.signal(signal.SIGUSR2, _switch)
-    app.open_store = _noted
+    vars(app)["open_store"] = _noted
     app.run(settings)
 
 

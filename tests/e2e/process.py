@@ -112,8 +112,10 @@ class Daemon:
         if not line:
             raise NotReady(self.log()[-6000:])
         self.ready = json.loads(line)
-        token = Path(self.ready["admin_token_file"]).read_text(encoding="utf-8").strip()
-        self.client.headers["authorization"] = f"Bearer {token}"
+        self.client.headers["authorization"] = f"Bearer {self.admin_token()}"
+
+    def admin_token(self) -> str:
+        return Path(self.ready["admin_token_file"]).read_text(encoding="utf-8").strip()
 
     @property
     def running(self) -> bool:

@@ -1,4 +1,4 @@
-"""A few packets of MQTT 3.1.1 on a bare socket: what a small board sends, and nothing that repairs or hides anything."""
+"""A few packets of MQTT 3.1.1 on a bare socket: what a small board sends. Nothing is repaired or hidden."""
 
 import asyncio
 import contextlib

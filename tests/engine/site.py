@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from dispatchd.core.commands import ApplySite
@@ -47,6 +47,13 @@ def receipted(effects: list[Effect]) -> list[tuple[str, int]]:
     """Device and sequence of every key that a receipt among the effects names, in order."""
     sent = [e for e in effects if isinstance(e, Send) and isinstance(e.message, Receipt)]
     return [(e.device, item.key.seq) for e in sent for item in e.message.items]  # type: ignore[union-attr]
+
+
+async def until(what: Callable[[], object], within_s: float = PATIENCE_S) -> None:
+    """Returns as soon as `what()` is true; TimeoutError at the end of the time."""
+    async with asyncio.timeout(within_s):
+        while not what():  # noqa: ASYNC110 -- stores and states tell nobody
+            await asyncio.sleep(0.01)
 
 
 class Running:

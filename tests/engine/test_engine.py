@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from dispatchd.core.commands import Accept, BroadcastText, Done, Refusal, Target
-from dispatchd.core.effects import Send
+from dispatchd.core.effects import Effect, Send
 from dispatchd.core.inputs import DaemonStarted
 from dispatchd.core.site_commands import ADMIN
 from dispatchd.engine import FLUSH_S, PROBE_S, RETRY_S, Committed, Engine
@@ -18,7 +18,7 @@ from dispatchd.ledger import Ledger
 from dispatchd.store import MemoryStore, SqliteStore, Store
 from dispatchd.store.base import NewRow, StoreBroken, StoreFull
 from protocols import up
-from tests.engine.site import MAKE_SITE, PATIENCE_S, STARTED, hello, press, receipted, running, state
+from tests.engine.site import MAKE_SITE, PATIENCE_S, STARTED, hello, press, receipted, running, state, until
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -55,6 +55,10 @@ class GatedStore(MemoryStore):
 
 async def reached(event: threading.Event) -> None:
     assert await asyncio.to_thread(event.wait, PATIENCE_S)
+
+
+def said(effect: Effect, name: str) -> bool:
+    return isinstance(effect, Send) and type(effect.message).__name__ == name
 
 
 def kinds(store: Store) -> list[str]:
@@ -163,9 +167,7 @@ async def test_presence_is_on_disk_within_the_flush_time(store: Store) -> None:
     async with running(store) as daemon:
         before = store.last_seq()
         daemon.engine.tell_state("radio-1", state())
-        async with asyncio.timeout(FLUSH_S + 1.0):
-            while store.last_seq() == before:
-                await asyncio.sleep(0.02)
+        await until(lambda: store.last_seq() > before, FLUSH_S + 1.0)
         assert [row.kind for row in store.rows(before)] == ["DeviceOnline"]
 
 
@@ -175,18 +177,7 @@ async def test_the_cores_deadline_is_kept_without_any_input(store: Store) -> Non
         await daemon.engine.tell(hello("radio-1"))
         await daemon.engine.ask(ADMIN, BroadcastText("集合", Target(devices=["radio-1"])))
         start = asyncio.get_running_loop().time()
-        async with asyncio.timeout(PATIENCE_S):
-            while (
-                len(
-                    [
-                        e
-                        for e in daemon.effects
-                        if isinstance(e, Send) and type(e.message).__name__ == "Broadcast"
-                    ]
-                )
-                < 2
-            ):
-                await asyncio.sleep(0.02)
+        await until(lambda: sum(said(e, "Broadcast") for e in daemon.effects) >= 2)
         assert 1.9 <= asyncio.get_running_loop().time() - start < 4
 
 
@@ -275,9 +266,7 @@ async def test_a_full_disk_receipts_nothing_says_so_and_recovers_by_itself(disk:
             assert {int(key.split("/")[1]) for key in now.seen["pillar-1"]} == set(kept)
             assert not now.broadcasts
         open_again(disk)
-        async with asyncio.timeout(PROBE_S + RETRY_S + 2):
-            while not daemon.engine.health.store_ok:  # nobody presses: it finds out by itself
-                await asyncio.sleep(0.05)
+        await until(lambda: daemon.engine.health.store_ok, PROBE_S + RETRY_S + 2)  # nobody presses meanwhile
         assert kinds(disk)[-1] == "StoreFailed"
         await daemon.press("pillar-1", len(kept) + 1)
         assert receipted(daemon.effects) == [("pillar-1", n) for n in [*kept, len(kept) + 1]]
@@ -342,9 +331,7 @@ async def test_cancelled_in_the_middle_of_a_commit_it_finishes_that_batch_once()
     store = GatedStore()
     async with running(store) as daemon:
         daemon.engine.tell_state("radio-1", state())
-        async with asyncio.timeout(PATIENCE_S):
-            while not daemon.engine._ledger.backlog:
-                await asyncio.sleep(0.01)
+        await until(lambda: daemon.engine._ledger.backlog)
         store.gate.clear()
         told = asyncio.ensure_future(daemon.press("pillar-1", 1))
         await reached(store.at_gate)
@@ -364,9 +351,7 @@ async def test_cancelled_while_it_waits_it_commits_the_presence_of_the_last_seco
     async with running(store) as daemon:
         before = store.last_seq()
         daemon.engine.tell_state("radio-1", state())
-        async with asyncio.timeout(PATIENCE_S):
-            while not daemon.engine._ledger.backlog:
-                await asyncio.sleep(0.01)
+        await until(lambda: daemon.engine._ledger.backlog)
         assert store.last_seq() == before
         await daemon.stop()
         assert kinds(store)[before:] == ["DeviceOnline"]
