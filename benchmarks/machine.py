@@ -1,0 +1,26 @@
+"""What the figures were measured on: processor, cores, Python, system. Never a host name."""
+
+import os
+import platform
+from pathlib import Path
+
+
+def machine() -> str:
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()}"
+    return f"{_processor()}, {os.cpu_count()} cores, {python}, {system}"
+
+
+def load() -> str:
+    """Processes that want a core, mean of 1 and 5 minutes: figures of a busy machine are to be repeated."""
+    one, five, _ = os.getloadavg()
+    return f"load {one:.1f} (1 min), {five:.1f} (5 min)"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
