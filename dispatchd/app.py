@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from protocols import site as site_
+from protocols.down import Membership
 
 from . import __version__
 from .access import access_of
@@ -27,7 +28,7 @@ from .config import ADMIN_TOKEN_FILE, READY_FILE, Config, Ready, read_secret
 from .console.api import Console
 from .console.server import listen, parse_address, serve, url
 from .core.commands import ApplySite, Refusal
-from .core.effects import Effect, SyncAccess
+from .core.effects import Effect, Send, SyncAccess
 from .core.inputs import DaemonStarted
 from .core.site_commands import ADMIN
 from .engine import Engine
@@ -39,6 +40,8 @@ from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .store import Store, open_store
 
 DAEMON_USER: Final = "dispatchd"
+HELD_MAX: Final = 20_000
+"""Memberships that wait for a reload; the oldest beyond are dropped and sent again by the core's own retry."""
 ACCESS_SETTLE_S: Final = 0.05
 """Changes of the access list within this go to the broker as one."""
 
@@ -80,6 +83,8 @@ class Daemon:
         self._dir = config.directory
         self._secret = secrets.token_urlsafe(32)
         self._sync = asyncio.Event()
+        self._reloading = False
+        self._held: list[Effect] = []
         self._broker: EmbeddedBroker | None = None
         self._link: MqttLink | None = None
 
@@ -174,10 +179,15 @@ class Daemon:
         while True:
             await self._sync.wait()
             await asyncio.sleep(ACCESS_SETTLE_S)
-            self._sync.clear()
             async with engine.settled() as state:
                 access = access_of(state, root, daemon_hash)
+                self._sync.clear()
+                self._reloading = True
             await broker.reload(access)
+            self._reloading = False
+            held, self._held = self._held, []
+            if self._link is not None:
+                self._link.perform(held)
 
     def _perform(self, effects: Iterable[Effect]) -> None:
         """Committed: let it happen."""
@@ -185,7 +195,15 @@ class Daemon:
         if any(isinstance(effect, SyncAccess) for effect in effects):
             self._sync.set()
         if self._link is not None:
-            self._link.perform(effects)
+            self._link.perform(self._without_early_membership(effects))
+
+    def _without_early_membership(self, effects: list[Effect]) -> list[Effect]:
+        """A device may subscribe to a new group only when the broker's list has it: its word waits for the reload."""
+        if not (self._sync.is_set() or self._reloading):
+            return effects
+        early = [e for e in effects if isinstance(e, Send) and isinstance(e.message, Membership)]
+        self._held = [*self._held, *early][-HELD_MAX:]
+        return [e for e in effects if e not in early]
 
     # --- ready --------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
-"""The daemon's settings: one TOML file, frozen structs, a description and bounds on every field, unknown keys refused.
+"""The daemon's settings: one TOML file, frozen structs, a description and bounds on every field, unknown keys
+refused.
 
-Secrets are never settings: a setting names the file that holds one. docs/settings.md and docs/rules.md are made from
-here: `python -m dispatchd.config --docs settings|rules`.
+Secrets are never settings: a setting names the file that holds one. docs/settings.md and docs/rules.md are
+made from here: `python -m dispatchd.config --docs settings|rules`.
 """
 
 import sys
@@ -153,7 +154,8 @@ class Ready(Struct, frozen=True):
 
 
 def load(path: Path | None = None, overlay: dict[str, Any] | None = None) -> Config:
-    """The file's settings with `overlay` (nested like the TOML) over them. ConfigError says what is wrong and where."""
+    """The file's settings with `overlay` (nested like the TOML) over them. ConfigError says what is wrong and
+    where."""
     raw: dict[str, Any] = {} if path is None else _read(path)
     for section, value in (overlay or {}).items():
         if isinstance(value, dict) and isinstance(raw.get(section), dict):
@@ -227,11 +229,11 @@ def settings_markdown() -> str:
         "",
         "<!-- made by: python -m dispatchd.config --docs settings -->",
         "",
-        "One TOML file, given with `dispatchd run --config FILE`. Every setting has a default, unknown keys are refused,",
-        "and `dispatchd check --config FILE` says what is wrong. Secrets stand in files of their own, never here.",
+        "One TOML file, given with `dispatchd run --config FILE`. Every setting has a default, unknown keys are",
+        "refused, and `dispatchd check --config FILE` says what is wrong. Secrets stand in files of their own.",
         "The numbers by which the service behaves towards people belong to the site: [rules.md](rules.md).",
     ]
-    sections = {"": Config, **_sections()}
+    sections: dict[str, type[Struct]] = {"": Config, **_sections()}
     for name, type_ in sections.items():
         title = f"[{name}]" if name else "Top of the file"
         lines += ["", f"## {title}", "", _first_line(type_), "", *_table(type_)]

@@ -1,7 +1,7 @@
 """How the daemon speaks to ops: structlog, readable on a terminal, JSON lines elsewhere, never a secret.
 
-One canonical line per input is the engine's. A key that names a secret, and a value that looks like one, is redacted in
-every line, whoever wrote it.
+One canonical line per input is the engine's. A key that names a secret, and a value that looks like one, is
+redacted in every line, whoever wrote it.
 """
 
 import logging

@@ -1,1 +1,1 @@
-"""The device agents on simulated hardware, one or ten thousand, and a scripted city to put them in."""
+"""The real device agents on simulated hardware: a scripted city, the demo, a check for makers' devices."""

@@ -1,12 +1,14 @@
-"""The HTTP API: reads show committed facts inside `settled()`, commands go to the engine and come back after the commit.
+"""The HTTP API: reads show committed facts inside `settled()`, commands go to the engine and come back after
+the commit.
 
-Every handler answers a struct, or raises ApiError. Nothing here decides about people; roles and levels are checked
-here so that a wall answers 404 and 403, and once more by the core.
+Every handler answers a struct, or raises ApiError. Nothing here decides about people; roles and levels are
+checked here so that a wall answers 404 and 403, and once more by the core.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, Final, cast
 
 import msgspec
@@ -37,6 +39,7 @@ from .walls import WALLS, Scope
 
 log = structlog.get_logger("console")
 MALFORMED_SHOWN: Final = 200
+SEEN_EVERY_S: Final = 1.0
 NAMED: Final = {
     "incident": "incidents",
     "into": "incidents",
@@ -72,6 +75,7 @@ class Console:
         self.sign_in = SignIn()
         self.requests = metrics.Requests()
         self.feeds = Feeds()
+        self._seen: dict[str, float] = {}
         self.app = Guard(_starlette(self))
 
     def attach(self, engine: Engine, journal: Journal) -> None:
@@ -93,6 +97,15 @@ class Console:
         async with engine.settled() as state:
             yield View(state, engine.health.now_ms)
 
+    def seen(self, operator: str) -> None:
+        """He is there: told to the engine at most once in SEEN_EVERY_S, so that polling does not fill its
+        queue."""
+        engine, _ = self.parts
+        now_s = monotonic()
+        if now_s - self._seen.get(operator, -SEEN_EVERY_S) >= SEEN_EVERY_S:
+            self._seen[operator] = now_s
+            engine.seen(operator, None)
+
     def who(self, connection: HTTPConnection, state: State) -> Operator:
         """The signed-in operator; ApiError 401 or 429."""
         token = bearer(connection.headers.get("authorization", ""))
@@ -112,7 +125,7 @@ class Handlers:
             operator = self.console.who(request, view.state)
             require_role(operator, route.role)
             yield view, Scope(view.state, operator)
-        self.console.parts[0].seen(operator.id, None)
+        self.console.seen(operator.id)
 
     async def health(self, request: Request, route: Route) -> Response:
         engine = self.console.engine
@@ -145,7 +158,7 @@ class Handlers:
             ladder = view.state.ladders.get(id_) if _WALLS[route.table](scope, id_) else None
             if ladder is None:
                 raise not_found(route.table.removesuffix("s"), id_)
-            return answer(heard.not_heard_list(view.state, ladder, view.now_ms))
+            return answer(heard.not_heard_list(view.state, ladder))
 
     async def replay(self, request: Request, route: Route) -> Response:
         id_ = request.path_params["id"]
@@ -244,7 +257,8 @@ def _require(scope: Scope, table: str, field: str, value: str | list[str] | None
 
 
 async def ask(engine: Engine, operator: str, command: Command) -> Struct:
-    """The engine's Done; ApiError 409 for a refusal, 507 for a full disk, 503 for another fault of the store."""
+    """The engine's Done; ApiError 409 for a refusal, 507 for a full disk, 503 for another fault of the
+    store."""
     try:
         result = await engine.ask(operator, command)
     except StoreFull as error:

@@ -1,7 +1,8 @@
-"""What a screen is shown: one struct per entity, the same in API, feed and `ctl`. OpenAPI's schemas are made of them.
+"""What a screen is shown: one struct per entity, the same in API, feed and `ctl`. OpenAPI's schemas are made
+of them.
 
-Ages (`*_age_ms`) count back from the core's time of the answer, `*_in_ms` forward; None = never, unknown or not
-applicable. `*_ms` alone is core time (see docs/api.md).
+Ages (`*_age_ms`) count back from the core's time of the answer, `*_in_ms` forward; None = never, unknown or
+not applicable. `*_ms` alone is core time (see docs/api.md).
 """
 
 from typing import Any
@@ -156,7 +157,8 @@ class RingDoc(Struct, frozen=True):
 
 
 class IncidentDoc(_Doc, frozen=True, kw_only=True):
-    """警情. `order` sorts ascending: unaccepted, silent, a terminal's emergency, one-key, oldest. `attention`: why look."""
+    """警情. `order` sorts ascending: unaccepted, silent, a terminal's emergency, one-key, oldest.
+    `attention`: why look."""
 
     order: list[int]
     open: bool
@@ -210,7 +212,10 @@ class IncidentDoc(_Doc, frozen=True, kw_only=True):
 
 
 class NotHeardDoc(Struct, frozen=True):
-    """One addressee below `presented`: why, and what else was tried. `patrol_heard`: another terminal of it did."""
+    """One addressee who has not heard: why ("" = it is too early to say), and what else was tried.
+
+    `patrol_heard`: another terminal of his patrol was addressed too, and heard.
+    """
 
     device: str
     patrol: str | None
@@ -303,7 +308,8 @@ class HealthDoc(_Doc, frozen=True, kw_only=True):
 
 
 class MeDoc(_Doc, frozen=True, kw_only=True):
-    """Who you are signed in as. `owns`: your open incidents; `offered`: those you were named successor for."""
+    """Who you are signed in as. `owns`: your open incidents; `offered`: those you were named successor
+    for."""
 
     name: str
     unit: str

@@ -4,7 +4,8 @@ from msgspec import Struct
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """The body of every answer from 400 up. `field` is the path of the field that is wrong ($ = the whole body)."""
+    """The body of every answer from 400 up. `field` is the path of the field that is wrong ($ = the whole
+    body)."""
 
     code: str
     why: str

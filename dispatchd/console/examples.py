@@ -45,5 +45,5 @@ EXAMPLES: Final[dict[type[Struct], dict[str, Any]]] = {
     c.SetDutyLevel: {"unit": "station-1", "duty_level": "二级"},
     c.ConfirmDevice: {"device": "pillar-3", "in_service": True},
     c.SetConfig: {"device": "pillar-3", "values": {"volume_pct": 80}},
-    c.ClearFault: {"fault": "pillar-3:tamper"},
+    c.ClearFault: {"fault": "pillar-3-tamper"},
 }

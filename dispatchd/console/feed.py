@@ -1,9 +1,11 @@
-"""The live feed: WebSocket /api/v1/feed. First a snapshot (n = 0), then numbered changes, at most ten a second.
+"""The live feed: WebSocket /api/v1/feed. First a snapshot (n = 0), then numbered changes, at most ten a
+second.
 
 What must hold:
-  - a client sees only what its operator may see; what leaves his view is sent as null, at the wall's change too;
-  - an entity that changed is a key in the client's dirty set, never a queued document: a client that does not read
-    costs one set, and is dropped after SLOW_S;
+  - a client sees only what its operator may see; what leaves his view is sent as null, at the wall's change
+  too;
+  - an entity that changed is a key in the client's dirty set, never a queued document: a client that does not
+    read costs one set, and is dropped after SLOW_S;
   - n grows by one, so a client that misses one asks anew by connecting anew.
 """
 
@@ -57,6 +59,7 @@ _FIELDS: Final = {
     "about": ("incidents", "broadcasts"),
     "broadcast": ("broadcasts",),
     "device": ("fleet",),
+    "devices": ("fleet",),
     "patrol": ("patrols",),
     "patrols": ("patrols",),
     "incidents": ("incidents",),
@@ -83,7 +86,8 @@ def touched(fact: Fact) -> Iterator[Key]:
 
 
 def related(view: View, keys: Iterable[Key]) -> set[Key]:
-    """With what shows the same thing from another side: the patrols of an incident, their terminals, the units above."""
+    """With what shows the same thing from another side: the patrols of an incident, their terminals, the
+    units above."""
     found = set(keys)
     for table, id_ in list(found):
         found.update(_related(view, table, id_))

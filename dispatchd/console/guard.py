@@ -1,7 +1,8 @@
-"""The outermost wall: plain HTTP serves this machine only, also when a browser is tricked into asking for another name.
+"""The outermost wall: plain HTTP serves this machine only, also when a browser is tricked into asking for
+another name.
 
-A Host that is no loopback name (DNS rebinding) and an Origin of another site are refused before anything is read.
-"""
+A Host that is no loopback name (DNS rebinding) and an Origin of another site are refused before anything is
+read."""
 
 from typing import Final
 from urllib.parse import urlsplit

@@ -1,17 +1,15 @@
 """Who has heard an item, who has not, and why: pure readings of a ladder.
 
-Not heard is every addressee below `presented`. Places made by a second route (`via` another way) help their patrol but are
-no addressees themselves.
+Who counts as having heard, and the reasons why not, are the core's. Places made by a second route (`via`
+another way) help their patrol but are no addressees themselves.
 """
 
 from collections.abc import Iterator
 
+from dispatchd.core.ladder import ROUTES, unheard, why_not
 from dispatchd.core.state import PRESENTED, RUNG_NAMES, Ladder, Place, State
 
 from .documents import LadderCounts, NotHeardDoc, NotHeardList, PatrolRung
-
-ROUTES = ("other-terminal", "talk-group", "task")
-"""The second route's steps, in the order they are tried."""
 
 
 def addressees(ladder: Ladder) -> list[Place]:
@@ -27,32 +25,20 @@ def counts(ladder: Ladder) -> LadderCounts:
     return LadderCounts(*reached)
 
 
-def reason(state: State, ladder: Ladder, place: Place, now_ms: int) -> str:
-    """Why this addressee has not heard, one of protocols.types.REASONS."""
-    if place.left or place.device not in state.site.device:
-        return "left"
-    if place.reason:
-        return place.reason
-    if ladder.expired or (0 < ladder.expires_ms <= now_ms):
-        return "expired"
-    live = state.live.get(place.device)
-    return "no-answer" if live is not None and live.online else "offline"
+def not_heard(state: State, ladder: Ladder) -> list[NotHeardDoc]:
+    """Every addressee who has not heard, in ladder order; nobody once a newer item took its place."""
+    return [] if ladder.superseded else list(_not_heard(state, ladder))
 
 
-def not_heard(state: State, ladder: Ladder, now_ms: int) -> list[NotHeardDoc]:
-    """Every addressee below `presented`, in ladder order; nobody once a newer item took its place."""
-    return [] if ladder.superseded else list(_not_heard(state, ladder, now_ms))
-
-
-def _not_heard(state: State, ladder: Ladder, now_ms: int) -> Iterator[NotHeardDoc]:
+def _not_heard(state: State, ladder: Ladder) -> Iterator[NotHeardDoc]:
     best = _best(ladder)
-    for place in addressees(ladder):
-        if place.rung < PRESENTED:
+    for place in unheard(ladder):
+        if place.via == "direct":
             yield NotHeardDoc(
                 device=place.device,
                 patrol=place.patrol,
                 rung=RUNG_NAMES[place.rung],
-                reason=reason(state, ladder, place, now_ms),
+                reason=why_not(ladder, place, state.live.get(place.device)),
                 routes=list(ROUTES[: place.route]),
                 tries=place.tries,
                 patrol_heard=place.patrol is not None and best[place.patrol] >= PRESENTED,
@@ -77,7 +63,5 @@ def by_patrol(ladder: Ladder) -> list[PatrolRung]:
     return [PatrolRung(patrol, RUNG_NAMES[best[patrol]], n) for patrol, n in sorted(terminals.items())]
 
 
-def not_heard_list(state: State, ladder: Ladder, now_ms: int) -> NotHeardList:
-    return NotHeardList(
-        ladder.item, ladder.kind, ladder.about, counts(ladder), not_heard(state, ladder, now_ms)
-    )
+def not_heard_list(state: State, ladder: Ladder) -> NotHeardList:
+    return NotHeardList(ladder.item, ladder.kind, ladder.about, counts(ladder), not_heard(state, ladder))

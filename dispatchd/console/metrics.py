@@ -1,10 +1,11 @@
-"""GET /metrics: Prometheus' text form. Counts only, no ids and no names; every metric is described in docs/api.md."""
+"""GET /metrics: Prometheus' text form. Counts only, no ids and no names; every metric is described in
+docs/api.md."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dispatchd import __version__
-from dispatchd.core.state import PRESENTED, State
+from dispatchd.core.state import State
 
 from . import heard
 from .ports import Health
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Requests:
-    """Answered HTTP requests by route and status. Bounded: routes come from the table, statuses from the code."""
+    """Answered HTTP requests by route and status. Bounded: routes come from the table, statuses from the
+    code."""
 
     def __init__(self) -> None:
         self.of: dict[tuple[str, int], int] = {}
@@ -93,7 +95,7 @@ def _site(state: State) -> Iterator[Sample]:
 
 def _not_heard(state: State, broadcast: str) -> int:
     ladder = state.ladders.get(broadcast)
-    return sum(place.rung < PRESENTED for place in heard.addressees(ladder)) if ladder else 0
+    return len(heard.not_heard(state, ladder)) if ladder else 0
 
 
 def _console(requests: Requests, feeds: "Feeds") -> Iterator[Sample]:

@@ -1,4 +1,5 @@
-"""OpenAPI 3.1 of the route table and its structs, made once at import: it cannot drift from what is served."""
+"""OpenAPI 3.1 of the route table and its structs, made once at import: it cannot drift from what is
+served."""
 
 import re
 from typing import Any, Final

@@ -13,7 +13,8 @@ from dispatchd.core.state import State
 
 
 class Committed(Protocol):
-    """One batch that is on disk and folded: (seq, now_ms, fact) rows, and devices whose volatile values changed."""
+    """One batch that is on disk and folded: (seq, now_ms, fact) rows, and devices whose volatile values
+    changed."""
 
     @property
     def rows(self) -> Sequence[tuple[int, int, Fact]]: ...

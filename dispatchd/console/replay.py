@@ -1,4 +1,5 @@
-"""What happened to one incident or broadcast, in order, from the journal: what was recorded, never re-decided.
+"""What happened to one incident or broadcast, in order, from the journal: what was recorded, never
+re-decided.
 
 The same reading serves the API (in a thread) and `dispatchd replay` on a store that no daemon has open.
 """

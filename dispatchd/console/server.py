@@ -54,7 +54,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         found.close()
         raise ListenError(
-            f"{host}:{port} cannot be served: {error.strerror}. Stop what listens there (ss -ltnp), or use another port."
+            f"{host}:{port} cannot be served: {error.strerror}. "
+            "Stop what listens there (ss -ltnp), or use another port."
         ) from error
     found.set_inheritable(False)
     return found

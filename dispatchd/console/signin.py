@@ -1,7 +1,7 @@
 """Who is asking: bearer token → SHA-256 → operator of the site. Tokens are never kept, logged or shown again.
 
-A token has 256 random bits, so its plain SHA-256 is stored; comparisons take the same time for every token. Bad tokens
-are counted per address and answered 429 above a limit; a good token always passes.
+A token has 256 random bits, so its plain SHA-256 is stored; comparisons take the same time for every token.
+Bad tokens are counted per address and answered 429 above a limit; a good token always passes.
 """
 
 import hashlib
@@ -11,20 +11,13 @@ import secrets
 from collections import OrderedDict
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from dispatchd.core.commands import Refusal, SetEntry
 from dispatchd.core.state import State
 from protocols.site import Operator
 
 from .errors import ApiError
-from .ports import Engine
 
-SYSTEM: Final = ""
-"""The daemon itself as asker: no operator can have this id. The core obeys it like an admin of the top unit."""
-ADMIN: Final = "admin"
 TOKEN_BYTES: Final = 32
 MAX_TOKEN_CHARS: Final = 200  # longer ones are bad without a look
 BAD_PER_MINUTE: Final = 20  # bad tokens of one address; above it 429 until a minute has passed
@@ -107,37 +100,11 @@ class SignIn:
         found = find_operator(state, token)
         if found is not None:
             return found
-        self._bad.count(address)
+        if token:
+            self._bad.count(address)
         raise ApiError(
             401,
             "not-signed-in",
             "This needs the token of an operator: send 'Authorization: Bearer TOKEN'. "
             "An admin makes one with: dispatchd operator add ID --unit UNIT --role ROLE",
         )
-
-
-async def first_admin(engine: Engine, directory: Path) -> Path | None:
-    """At the first start make the operator `admin` and write its token to DIR/admin.token (0600).
-
-    None when the site has an operator who can sign in already. The token is on disk before its hash is committed, so
-    that a crash between the two leaves a useless file, never an admin without a token. RuntimeError on a refusal.
-    """
-    async with engine.settled() as state:
-        if any(operator.token_hash for operator in state.site.operator.values()):
-            return None
-        top = next((unit.id for unit in state.site.unit.values() if unit.parent is None), "")
-    token, path = new_token(), directory / "admin.token"
-    write_private(path, token + "\n")
-    if not top:
-        top = "top"
-        await _set(engine, "unit", {"id": top, "name": "总部", "name_en": "Headquarters"})
-    entry = Operator(id=ADMIN, name="管理员", name_en="Administrator", unit=top, role="admin")
-    entry = msgspec.structs.replace(entry, token_hash=token_hash(token))
-    await _set(engine, "operator", msgspec.to_builtins(entry))
-    return path
-
-
-async def _set(engine: Engine, table: str, entry: dict[str, Any]) -> None:
-    answer = await engine.ask(SYSTEM, SetEntry(table, entry))
-    if isinstance(answer, Refusal):
-        raise RuntimeError(f"the first {table} could not be made: {answer.why} ({answer.code})")

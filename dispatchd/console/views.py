@@ -1,7 +1,8 @@
-"""The committed state as documents: pure, one method per entity. Every age counts from `now_ms`, the core's time.
+"""The committed state as documents: pure, one method per entity. Every age counts from `now_ms`, the core's
+time.
 
-A `View` is made inside `settled()` and thrown away with it. Documents do not depend on who looks; who may look is
-the business of walls.py.
+A `View` is made inside `settled()` and thrown away with it. Documents do not depend on who looks; who may
+look is the business of walls.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -259,7 +260,7 @@ class View:
             expires_in_ms=self.ahead(found.expires_ms),
             ladder=heard.counts(ladder) if ladder else LadderCounts(),
             patrols=heard.by_patrol(ladder) if ladder else [],
-            not_heard=heard.not_heard(self.state, ladder, self.now_ms) if ladder else [],
+            not_heard=heard.not_heard(self.state, ladder) if ladder else [],
         )
 
     def rung(self, item: str, device: str) -> str:

@@ -1,6 +1,6 @@
 """Levels are walls: what of the state an operator may see. Pure.
 
-He sees the subtree of his unit; incidents that a unit of his subtree was alerted to, that he owns or was offered;
+He sees the subtree of his unit; incidents that his unit was alerted to, that he owns or was offered;
 and of his own patrols engaged elsewhere only the incident's id. What he may not see does not exist for him.
 """
 
@@ -71,7 +71,7 @@ class Scope:
 
     def sees(self, incident: Incident) -> bool:
         mine = self.operator.id in (incident.owner, incident.relief)
-        return mine or incident.unit in self.units or not self.units.isdisjoint(incident.alerted)
+        return mine or incident.unit in self.units or self.operator.unit in incident.alerted
 
     def broadcast(self, id_: str) -> bool:
         broadcast = self._state.broadcasts.get(id_)

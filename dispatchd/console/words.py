@@ -1,4 +1,5 @@
-"""Every fact in plain words, Chinese and English: what replay prints. Pure; a fact without words fails a test."""
+"""Every fact in plain words, Chinese and English: what replay prints. Pure; a fact without words fails a
+test."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -76,11 +77,14 @@ _WORD_ZH: Final = {
     "verify": "核实优先",
     "will": "连接断开",
     "closed": "全部收到",
+    "raised-it": "即报警者",
 }
 
 
 def word(code: str) -> str:
-    """A code in Chinese, itself when it has no word yet."""
+    """A code in Chinese, itself when it has no word yet; `committed I` names the incident."""
+    if code.startswith("committed "):
+        return f"正在处置 {code.removeprefix('committed ')}"
     return _WORD_ZH.get(code, code)
 
 
@@ -146,11 +150,12 @@ def _ring(x: f.RingOpened) -> Words:
 
 def candidate(c: Candidate) -> Words:
     """One patrol that was looked at for a ring, and why it was chosen or not."""
-    zh, en = ("选中", "chosen") if c.chosen else ("未选", "passed over")
+    zh, en = ("选中", "chosen") if c.chosen else ("未选", "not called")
     why_zh, why_en = (f":{word(c.why)}", f": {c.why}") if c.why else ("", "")
     terminals = names(c.devices, 4)
     return Words(
-        f"{c.patrol}({word(c.force)}){zh}{why_zh};距离 {metres(c.distance_m)},位置 {seconds(c.age_ms)}前,终端 {terminals}",
+        f"{c.patrol}({word(c.force)}){zh}{why_zh};距离 {metres(c.distance_m)},"
+        f"位置 {seconds(c.age_ms)}前,终端 {terminals}",
         f"{c.patrol} ({c.force}) {en}{why_en}; {metres(c.distance_m)} away, position {seconds(c.age_ms)} old, "
         f"terminals {terminals}",
     )
@@ -197,7 +202,7 @@ def _fields(x: Fact, *, zh: bool) -> dict[str, str]:
 
 
 def _shown(name: str, value: Any, *, zh: bool) -> str:
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return names([str(v) for v in value])
     if name in ("after_ms", "waited_ms", "silent_ms"):
         return seconds(value)
@@ -296,8 +301,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.RungReached: _rung,
     f.RungFailed: _plain("{device}:{item} 未达,{reason}", "{device}: {item} failed, {reason}"),
     f.RouteTried: _plain(
-        "{device} 未收到({reason}),改走 {route} → {to}",
-        "{device} has not heard ({reason}): tried {route} → {to}",
+        "{devices} 未收到,改走 {route} → {to}", "{devices} have not heard: tried {route} → {to}"
     ),
     f.AddresseeLeft: _plain("{device} 已离开", "{device} left"),
     f.LadderExpired: _plain("{item} 过期,{not_heard} 台未收到", "{item} expired, {not_heard} have not heard"),

@@ -104,9 +104,9 @@ def _moved(turn: Turn, incident: Incident, responder: Responder, before: str) ->
 
 def _leaves_others(turn: Turn, incident: Incident, patrol: str) -> None:
     """Who accepts here is not coming anywhere else; a real incident is not left for a drill by accident of keys."""
-    for other in list(turn.state.incidents.values()):
+    for other in turn.index.open_incidents():
         there = other.responders.get(patrol)
-        if other is not incident and not other.ended_ms and there is not None and there.place in rings.BUSY:
+        if other is not incident and there is not None and there.place in rings.BUSY:
             rings.lose(turn, other, patrol, "elsewhere")
             care.refresh(turn, other)
 

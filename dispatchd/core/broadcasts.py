@@ -150,7 +150,7 @@ def climbed(turn: Turn, ladder: Ladder) -> None:
 def _complete(ladder: Ladder, broadcast: Broadcast) -> bool:
     if broadcast.ack:
         return all(place.rung == ACKNOWLEDGED for place in ladder.places.values() if not place.left)
-    return not ladders.unheard(ladder)
+    return all(place.left for place in ladders.unheard(ladder))
 
 
 def expired(turn: Turn, item: str) -> None:

@@ -29,8 +29,8 @@ from . import facts as f
 from . import inputs as i
 from .commands import Done, Refusal
 from .effects import SyncAccess
+from .fold.ladder import ROUTED
 from .index import Index, rebuild
-from .ladder_fold import ROUTED
 from .levels import commands_unit, may_do
 from .state import PRESENTED, State
 from .turn import Decision, Turn

@@ -74,6 +74,8 @@ class EntrySet(Fact, frozen=True):
 
 
 class EntryRemoved(Fact, frozen=True):
+    """An entry of the site was removed."""
+
     table: str
     id: str
     by: str
@@ -100,6 +102,8 @@ class DutySet(Fact, frozen=True):
 
 
 class ConfigSet(_Device, frozen=True):
+    """New settings for a device, under a version."""
+
     device: str
     version: int
     values: dict[str, int | bool | str]
@@ -139,6 +143,8 @@ class VerifySet(_Device, frozen=True):
 
 
 class DeviceOnline(_Device, frozen=True):
+    """Something was heard of a device that was off line, or it says hello from a new connection."""
+
     device: str
     conn: int
     boot: str
@@ -197,6 +203,8 @@ class IncidentOpened(_Incident, frozen=True):
 
 
 class PressJoined(_Incident, frozen=True):
+    """A further press at a device with an open incident; why the rings start again, if they do."""
+
     incident: str
     alarm: str
     count: int
@@ -214,6 +222,8 @@ class FaultNoted(_Device, frozen=True):
 
 
 class FaultCleared(_Device, frozen=True):
+    """An operator took a fault off the maintenance list."""
+
     device: str
     fault: str
     by: str
@@ -228,6 +238,8 @@ class CitizenCancelled(_Incident, frozen=True):
 
 
 class Asked(_Incident, frozen=True):
+    """The owner asked the citizen a yes/no question."""
+
     incident: str
     question: str
     text: str
@@ -236,6 +248,8 @@ class Asked(_Incident, frozen=True):
 
 
 class Replied(_Incident, frozen=True):
+    """The citizen answered; `counted` false: the question was over."""
+
     incident: str
     device: str
     key: Key
@@ -259,6 +273,8 @@ class Escalated(_Incident, frozen=True):
 
 
 class OwnerTook(_Incident, frozen=True):
+    """An operator owns the incident now."""
+
     incident: str
     operator: str
     police: bool
@@ -275,6 +291,8 @@ class OwnerLost(_Incident, frozen=True):
 
 
 class ReliefOffered(Fact, frozen=True):
+    """Shift change: all open incidents are offered to a named successor."""
+
     operator: str
     successor: str
     incidents: list[str]
@@ -292,35 +310,47 @@ class Relieved(Fact, frozen=True):
 
 
 class SignedOut(Fact, frozen=True):
+    """An operator left; he owned nothing open."""
+
     operator: str
     ABOUT: ClassVar[str] = "operator"
 
 
 class HandOverOffered(_Incident, frozen=True):
+    """The owner offers the incident to a named operator and keeps it until he accepts."""
+
     incident: str
     operator: str
     to: str
 
 
 class SilentSet(_Incident, frozen=True):
+    """Silence on or off, by the owner or by a duress press."""
+
     incident: str
     on: bool
     by: str
 
 
 class HazardSet(_Incident, frozen=True):
+    """Weapon, violence or fire: on or off."""
+
     incident: str
     on: bool
     by: str
 
 
 class NoteAdded(_Incident, frozen=True):
+    """Somebody wrote something down."""
+
     incident: str
     by: str
     text: str
 
 
 class HandedOff(_Incident, frozen=True):
+    """Passed to another service, by what means, with their reference."""
+
     incident: str
     handoff: str
     to: str
@@ -330,6 +360,8 @@ class HandedOff(_Incident, frozen=True):
 
 
 class HandOffConfirmed(_Incident, frozen=True):
+    """The other service confirmed."""
+
     incident: str
     handoff: str
     by: str
@@ -337,12 +369,16 @@ class HandOffConfirmed(_Incident, frozen=True):
 
 
 class HandOffOverdue(_Incident, frozen=True):
+    """Nobody confirmed the hand-off in time: it is red."""
+
     incident: str
     handoff: str
     after_ms: int
 
 
 class Ended(_Incident, frozen=True):
+    """A human ended the incident, with an outcome."""
+
     incident: str
     outcome: str
     by: str
@@ -350,6 +386,8 @@ class Ended(_Incident, frozen=True):
 
 
 class Merged(_Incident, frozen=True):
+    """The incident is the same as another; who responded here responds there."""
+
     incident: str
     into: str
     by: str
@@ -456,6 +494,8 @@ class PatrolLost(_Incident, frozen=True):
 
 
 class StoodDown(_Incident, frozen=True):
+    """These patrols are not needed any more, and why."""
+
     incident: str
     item: str
     call: str
@@ -503,6 +543,8 @@ class AlertSent(_Incident, frozen=True):
 
 
 class LampSet(_Device, frozen=True):
+    """The police lamp of a pillar until `until_ms`."""
+
     device: str
     item: str
     pattern: str
@@ -556,6 +598,8 @@ class AddresseeLeft(_Ladder, frozen=True):
 
 
 class LadderExpired(_Ladder, frozen=True):
+    """Nothing of the item is presented any more."""
+
     about: str
     item: str
     not_heard: int
@@ -570,6 +614,8 @@ class LadderSuperseded(_Ladder, frozen=True):
 
 
 class TaskOpened(_Ladder, frozen=True):
+    """Every machine route failed: a human must reach these devices."""
+
     about: str
     task: str
     item: str
@@ -579,6 +625,8 @@ class TaskOpened(_Ladder, frozen=True):
 
 
 class TaskDone(_Ladder, frozen=True):
+    """A human did it."""
+
     about: str
     task: str
     by: str
@@ -606,6 +654,8 @@ class BroadcastOpened(_Broadcast, frozen=True):
 
 
 class BroadcastCancelled(_Broadcast, frozen=True):
+    """Everybody it may have reached is told to present it no more."""
+
     broadcast: str
     item: str
     devices: list[str]

@@ -6,7 +6,7 @@ Only the owner changes an incident; anybody who sees it may take it while nobody
 from collections.abc import Callable
 from typing import Any
 
-from . import alarms, broadcasts, care, owner, rings
+from . import alarms, broadcasts, candidates, care, owner, rings
 from . import commands as c
 from . import facts as f
 from . import ladder as ladders
@@ -47,11 +47,16 @@ def _call(turn: Turn, by: str, incident: Incident, asked: c.CallMore) -> Result:
         return refusal
     wanted = {d.patrol for d in chosen if d.patrol}
     by_name = set(asked.target.patrols)
-    everyone = [rings.candidate(turn, incident, p) for p in turn.state.site.patrol.values() if p.id in wanted]
+    taken = candidates.committed(turn, incident)
+    everyone = [
+        candidates.candidate(turn, incident, p, taken)
+        for p in turn.state.site.patrol.values()
+        if p.id in wanted
+    ]
     picked = [one for one in everyone if _callable(one, by_name)]
     if not picked:
         return Refusal("nobody", "none of these patrols can be called now: " + _reasons(everyone))
-    look = rings.looked(everyone, picked, None)
+    look = candidates.looked(everyone, picked, None)
     call = rings.open_ring(turn, incident, rings.BY_HAND, "operator", look, by)
     return Done({"incident": incident.incident, "call": call}, {"called": len(picked)})
 

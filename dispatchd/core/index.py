@@ -12,7 +12,7 @@ from msgspec import Struct
 from protocols import site as site_
 from protocols.rules import Rules
 
-from .state import Ladder, Registry, State
+from .state import Incident, Ladder, Registry, State
 
 
 class Tree(Struct):
@@ -74,6 +74,13 @@ class Index:
         if unit not in cache:
             cache[unit] = _rules(self._state.site, self.chain(unit))
         return cache[unit]
+
+    # incidents
+
+    def open_incidents(self) -> list[Incident]:
+        """Those that have not ended, oldest first."""
+        found = (self._state.incidents[i] for ids in self.open_at.values() for i in ids)
+        return sorted(found, key=lambda incident: (incident.opened_ms, incident.incident))
 
     # ladders
 

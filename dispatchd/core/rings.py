@@ -6,27 +6,20 @@ volunteer's. Available = on duty, on line, not committed elsewhere; only a human
 Every ring's fact holds whom it looked at and why each was chosen or not.
 """
 
-import math
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
-
-from protocols import geo
 from protocols.rules import Rules
-from protocols.site import Patrol
 
 from . import facts as f
 from . import ladder as ladders
+from .candidates import Look, look
 from .state import RESPONDING, RINGING_KINDS, Call, Incident, Ladder, Responder
 from .turn import Turn
 
 EVERYBODY, BY_HAND = 4, 5
-LOOKED_AT_MAX: Final = 50
-"""Candidates kept in a ring's fact beside the chosen ones: the nearest."""
-DEGREE_M: Final = 111_000
-PENDING: Final = frozenset({"called"})
-BUSY: Final = RESPONDING | PENDING
+BUSY: Final = RESPONDING | {"called"}
+LOOKED_AGAIN: Final = "looked-again"
 
 
 def enough(turn: Turn, incident: Incident) -> bool:
@@ -34,9 +27,12 @@ def enough(turn: Turn, incident: Incident) -> bool:
     forces = [_force(turn, r.patrol) for r in incident.responders.values() if r.place in RESPONDING]
     if incident.kind == "tamper":
         return bool(forces)
-    return len(forces) >= turn.rules(incident).accepts_wanted and any(
-        force != "volunteer" for force in forces
-    )
+    return len(forces) >= wanted(turn, incident) and any(force != "volunteer" for force in forces)
+
+
+def wanted(turn: Turn, incident: Incident) -> int:
+    """Accepts that are enough now; more than the rule's where a press came long after others had set out."""
+    return incident.wanted or turn.rules(incident).accepts_wanted
 
 
 def _force(turn: Turn, patrol: str) -> str:
@@ -45,22 +41,27 @@ def _force(turn: Turn, patrol: str) -> str:
 
 
 def start(turn: Turn, incident: Incident, why: str) -> None:
-    """From ring 1, unless enough are coming already."""
-    if not enough(turn, incident) and not incident.ended_ms:
+    """From ring 1, unless enough are coming already; a press long after the last wants as many again."""
+    if incident.ended_ms:
+        return
+    if not enough(turn, incident):
         _next(turn, incident, 1, why)
+    elif why == "press":
+        _next(turn, incident, 1, why, accepted_count(incident) + turn.rules(incident).accepts_wanted)
 
 
-def _next(turn: Turn, incident: Incident, ring: int, why: str) -> None:
+def _next(turn: Turn, incident: Incident, ring: int, why: str, needed: int = 0) -> None:
     """Open the first ring from `ring` on that has anybody; none left is said once, and looked at again later."""
+    quiet = incident.exhausted and why == LOOKED_AGAIN
     for number in range(ring, _last_ring(incident) + 1):
-        look = _look(turn, incident, number, again=why == "press")
-        if look.chosen or not incident.exhausted:
-            open_ring(turn, incident, number, why, look)
-        if look.chosen:
+        seen = look(turn, incident, number, again=why == "press")
+        if seen.chosen or not quiet:
+            open_ring(turn, incident, number, why, seen, needed=needed)
+        if seen.chosen:
             return
         if incident.ring_call:
             turn.record(f.RingClosed(incident.incident, incident.ring_call, "empty"))
-    if incident.exhausted:
+    if quiet:
         relook_ms = int(turn.rules(incident).relook_s * 1000)
         turn.index.arm(turn.now + relook_ms, "ring", incident.incident)
     else:
@@ -75,173 +76,37 @@ def accepted_count(incident: Incident) -> int:
     return sum(r.place in RESPONDING for r in incident.responders.values())
 
 
-# --- looking ----------------------------------------------------------------------------------------------------
-
-
-class Look(NamedTuple):
-    """Who was looked at for a ring, the chosen marked; how many in all; how far it reached."""
-
-    candidates: list[f.Candidate]
-    passed: int
-    reach_m: float | None = None
-
-    @property
-    def chosen(self) -> list[f.Candidate]:
-        return [c for c in self.candidates if c.chosen]
-
-
-def _look(turn: Turn, incident: Incident, ring: int, *, again: bool) -> Look:
-    rules = turn.rules(incident)
-    everyone = [candidate(turn, incident, p, again=again) for p in turn.state.site.patrol.values()]
-    free = sorted((c for c in everyone if not c.why), key=_by_distance)
-    if incident.kind == "tamper":
-        chosen = [c for c in free if c.force == "police"][:1]
-        return looked(everyone, chosen, None)
-    if ring == 1:
-        return looked(everyone, _ring1(free, rules), rules.ring1_m)
-    if ring == 2:
-        near = [c for c in free if c.distance_m is not None and c.distance_m <= rules.ring2_m]
-        return looked(everyone, near[: rules.ring2_patrols], rules.ring2_m)
-    if ring == 3:
-        return looked(everyone, _unit_ring(turn, incident, free), None)
-    return looked(everyone, free, None)
-
-
-def _ring1(free: list[f.Candidate], rules: Rules) -> list[f.Candidate]:
-    near = [c for c in free if c.distance_m is not None and c.distance_m <= rules.ring1_m][
-        : rules.ring1_patrols
-    ]
-    if any(c.force == "police" for c in near):
-        return near
-    police = (c for c in free if c.force == "police" and c.distance_m is not None)
-    return near + [c for c in police if (c.distance_m or 0) <= rules.ring1_police_m][:1]
-
-
-def _unit_ring(turn: Turn, incident: Incident, free: list[f.Candidate]) -> list[f.Candidate]:
-    """The responsible unit's patrols; of the first superior that has any, where it has none."""
-    for unit in turn.index.chain(incident.unit):
-        own = [c for c in free if turn.index.within(turn.state.site.patrol[c.patrol].unit, unit)]
-        if own:
-            return own
-    return []
-
-
-def _by_distance(c: f.Candidate) -> float:
-    return math.inf if c.distance_m is None else c.distance_m
-
-
-def looked(everyone: list[f.Candidate], chosen: list[f.Candidate], reach_m: float | None) -> Look:
-    """The chosen marked, and the nearest of the rest."""
-    ids = {c.patrol for c in chosen}
-    marked = [msgspec.structs.replace(c, chosen=True) for c in chosen]
-    rest = [c for c in everyone if c.patrol not in ids]
-    if len(rest) > LOOKED_AT_MAX:
-        rest = sorted(rest, key=_by_distance)[:LOOKED_AT_MAX]
-    return Look(marked + rest, len(everyone), reach_m)
-
-
-def candidate(turn: Turn, incident: Incident, patrol: Patrol, *, again: bool = False) -> f.Candidate:
-    """One patrol as seen from the incident; `why` says why it is not available ("" = it is)."""
-    devices = _live_terminals(turn, patrol.id)
-    distance, bearing, age = _seen_from(turn, incident, devices)
-    return f.Candidate(
-        patrol.id,
-        patrol.force,
-        distance,
-        bearing,
-        age,
-        devices,
-        why=_why_not(turn, incident, patrol, devices, again),
-    )
-
-
-def _live_terminals(turn: Turn, patrol: str) -> list[str]:
-    """On line and in service, last heard first."""
-    state = turn.state
-    ids = [d for d in turn.index.tree.terminals.get(patrol, ()) if state.site.device[d].in_service]
-    live = [(state.live[d].heard_ms, d) for d in ids if d in state.live and state.live[d].online]
-    return [d for _, d in sorted(live, reverse=True)]
-
-
-def _why_not(turn: Turn, incident: Incident, patrol: Patrol, devices: list[str], again: bool) -> str:
-    if not patrol.on_duty:
-        return "off-duty"
-    if not devices:
-        return "offline"
-    raiser = turn.state.site.device.get(incident.device)
-    if raiser is not None and raiser.patrol == patrol.id:
-        return "raised-it"
-    known = incident.responders.get(patrol.id)
-    if known is not None and (
-        known.place in RESPONDING or (not again and known.place in ("called", "declined", "done"))
-    ):
-        return known.place
-    if known is not None and known.place == "stood-down" and known.why == "owner":
-        return "stood-down by the owner"
-    elsewhere = committed(turn, patrol.id, incident)
-    return f"committed {elsewhere}" if elsewhere else ""
-
-
-def committed(turn: Turn, patrol: str, incident: Incident) -> str:
-    """The other open incident this patrol responds to, or "". A drill gives way to a real alarm, not the reverse."""
-    for other in turn.state.incidents.values():
-        if other is incident or other.ended_ms or (other.drill and not incident.drill):
-            continue
-        responder = other.responders.get(patrol)
-        if responder is not None and responder.place in RESPONDING:
-            return other.incident
-    return ""
-
-
-def _seen_from(
-    turn: Turn, incident: Incident, devices: list[str]
-) -> tuple[float | None, float | None, int | None]:
-    """Distance, bearing from the patrol to the incident, and the age of the patrol's position."""
-    fresh_ms = int(turn.rules(incident).position_fresh_s * 1000)
-    if incident.position is None:
-        return None, None, None
-    there = (incident.position.lat, incident.position.lon)
-    for device in devices:
-        live = turn.state.live[device]
-        if live.position is not None and turn.now - live.position_ms <= fresh_ms:
-            here = (live.position.lat, live.position.lon)
-            return (
-                round(geo.distance_m(here, there), 1),
-                round(geo.bearing_deg(here, there), 1),
-                turn.now - live.position_ms,
-            )
-    return None, None, None
-
-
 # --- opening and closing ----------------------------------------------------------------------------------------
 
 
-def open_ring(turn: Turn, incident: Incident, ring: int, why: str, look: Look, by: str = "") -> str:
+def open_ring(
+    turn: Turn, incident: Incident, ring: int, why: str, seen: Look, by: str = "", needed: int = 0
+) -> str:
     """Call the chosen; the id of the call. Drills they take part in give way."""
     rules = turn.rules(incident)
     call = turn.next_id("c")
     if incident.ring_call and not by:
         turn.record(f.RingClosed(incident.incident, incident.ring_call, "stopped"))
-    deadline = turn.now + int(_answer_within_s(turn, look.chosen, rules) * 1000)
+    deadline = turn.now + int(_answer_within_s(turn, seen.chosen, rules) * 1000)
     expires = turn.now + int(rules.item_ttl_s * 1000)
-    wanted = 1 if incident.kind == "tamper" else rules.accepts_wanted
+    needed = 1 if incident.kind == "tamper" else needed or wanted(turn, incident)
     turn.record(
         f.RingOpened(
             incident.incident,
             call,
             ring,
             why,
-            wanted,
+            needed,
             deadline,
             expires,
-            look.candidates,
-            look.passed,
-            look.reach_m,
+            seen.candidates,
+            seen.passed,
+            seen.reach_m,
             by,
         )
     )
     if not incident.drill:
-        _drills_give_way(turn, {c.patrol for c in look.chosen})
+        _drills_give_way(turn, {c.patrol for c in seen.chosen})
     ladders.send_all(turn, call)
     return call
 
@@ -253,8 +118,8 @@ def _answer_within_s(turn: Turn, chosen: list[f.Candidate], rules: Rules) -> flo
 
 
 def _drills_give_way(turn: Turn, patrols: set[str]) -> None:
-    for other in list(turn.state.incidents.values()):
-        if other.drill and not other.ended_ms:
+    for other in turn.index.open_incidents():
+        if other.drill:
             busy = [p for p in patrols if (r := other.responders.get(p)) is not None and r.place in BUSY]
             stand_down(turn, other, busy, "real-alarm")
 
@@ -365,7 +230,7 @@ def ring_due(turn: Turn, id_: str) -> None:
 def _look_again(turn: Turn, incident: Incident) -> None:
     """Somebody may have come on line or become free since the rings were exhausted."""
     if incident.exhausted:
-        _next(turn, incident, 1, "looked-again")
+        _next(turn, incident, 1, LOOKED_AGAIN)
 
 
 def refill(turn: Turn, incident: Incident, why: str) -> None:
@@ -378,8 +243,7 @@ def refill(turn: Turn, incident: Incident, why: str) -> None:
 
 def everybody(turn: Turn, incident: Incident, why: str) -> str:
     """All that are available, in one call."""
-    look = _look(turn, incident, EVERYBODY, again=True)
-    return open_ring(turn, incident, EVERYBODY, why, look)
+    return open_ring(turn, incident, EVERYBODY, why, look(turn, incident, EVERYBODY, again=True))
 
 
 def everybody_due(turn: Turn, id_: str) -> None:
@@ -444,7 +308,7 @@ def lose(turn: Turn, incident: Incident, patrol: str, why: str, after_ms: int = 
 
 def off_duty(turn: Turn, patrol: str) -> None:
     """Clocking out leaves every incident it was called to or going to."""
-    for incident in list(turn.state.incidents.values()):
+    for incident in turn.index.open_incidents():
         responder = incident.responders.get(patrol)
-        if not incident.ended_ms and responder is not None and responder.place in BUSY:
+        if responder is not None and responder.place in BUSY:
             lose(turn, incident, patrol, "off-duty")

@@ -164,6 +164,7 @@ class Incident(Struct):
     relief: str | None = None
     ring: int = 0
     ring_call: str = ""
+    wanted: int = 0
     exhausted: bool = False
     everybody: bool = False
     calls: list[str] = []

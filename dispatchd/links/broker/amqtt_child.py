@@ -10,10 +10,11 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
 import msgspec
-import uvloop
+from amqtt.errors import BrokerError
 
 from dispatchd.links.broker.access import Access, decode_access
 from dispatchd.links.broker.amqtt_broker import GuardedBroker
@@ -74,11 +75,21 @@ def main() -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         config = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ChildConfig)
-        uvloop.run(_serve(config))
-    except Exception as error:  # the last door of the process: its parent restarts it or gives up loudly
+        _run(_serve(config))
+    except (OSError, ValueError, BrokerError) as error:
         log.error("the embedded broker cannot run: %s: %s", type(error).__name__, error)
         return 1
     return 0
+
+
+def _run(main: Coroutine[None, None, None]) -> None:
+    """Under uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
 
 
 async def _serve(config: ChildConfig) -> None:

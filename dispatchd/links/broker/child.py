@@ -89,6 +89,10 @@ class Child(asyncio.SubprocessProtocol):
         for expected in list(self._expected):
             self._settle(expected, ChildEnded(f"{self._kind} ended with exit code {self.returncode}"))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport:
+            self._transport.close()
+
     def tell(self, line: bytes) -> None:
         """Write one line to its stdin."""
         if self._transport and (pipe := self._transport.get_pipe_transport(0)):

@@ -9,7 +9,7 @@ from pathlib import Path
 from dispatchd.links.broker import limits
 from dispatchd.links.broker.access import DAEMON_USER, Access, Grant
 
-PASSWORD_FILE = "passwords"
+USERS_FILE = "users"
 ACL_FILE = "acl"
 
 
@@ -43,7 +43,7 @@ def render_config(folder: Path, host: str, port: int, run_as: str | None) -> str
         f"max_connections {limits.MAX_CONNECTIONS}",
         "use_username_as_clientid true",
         "allow_anonymous false",
-        f"password_file {folder / PASSWORD_FILE}",
+        f"password_file {folder / USERS_FILE}",
         f"acl_file {folder / ACL_FILE}",
         "persistence false",
         "max_qos 1",

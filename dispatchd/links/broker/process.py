@@ -79,7 +79,7 @@ class EmbeddedBroker:
             raise BrokerFailed("mosquitto is not installed; install its package or set the broker to amqtt")
         self._child: Child | None = None
         self._lock = asyncio.Lock()
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def kind(self) -> Kind:
@@ -105,7 +105,7 @@ class EmbeddedBroker:
 
     async def start(self) -> str:
         """Serve, and return the URL once a CONNECT is answered. Raises BrokerFailed."""
-        self._stopping = False
+        self._stopping.clear()
         async with self._lock:
             for _ in range(PORT_TRIES if self._any_port else 1):
                 if self._any_port:
@@ -139,16 +139,16 @@ class EmbeddedBroker:
         deaths: deque[float] = deque()
         while self._child is not None:
             await self._child.exited.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             self._count_death(deaths, self._child.returncode)
             async with self._lock:
-                if not self._stopping and await self._launch():
+                if not self._stopping.is_set() and await self._launch():
                     log.warning("broker_restarted", broker=self.kind, url=self.url, pid=self.pid)
 
     async def stop(self) -> None:
         """End the broker; `wait()` then returns."""
-        self._stopping = True
+        self._stopping.set()
         async with self._lock:
             if self._child is not None:
                 await self._child.stop()
@@ -226,7 +226,7 @@ class EmbeddedBroker:
         run_as = "root" if os.geteuid() == 0 else None
         config_text = mosquitto.render_config(self._folder.resolve(), self._host, self._port, run_as)
         return {
-            mosquitto.PASSWORD_FILE: mosquitto.render_passwords(self._access).encode(),
+            mosquitto.USERS_FILE: mosquitto.render_passwords(self._access).encode(),
             mosquitto.ACL_FILE: mosquitto.render_acl(self._access).encode(),
             "mosquitto.conf": config_text.encode(),
         }
@@ -249,6 +249,6 @@ def _write_private(path: Path, content: bytes) -> None:
     """Replace the file as a whole; readable by its owner only, from its first byte."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
     draft.replace(path)

@@ -158,6 +158,7 @@ class Raw:
             with contextlib.suppress(ConnectionError):
                 while more := await self.reader.read(4096):
                     got += more
+        self.writer.close()
         return got
 
     def abort(self) -> None:

@@ -58,6 +58,14 @@ async def until_gone(pid: int) -> None:
         os.close(watched)
 
 
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+
+
+def modes_in(folder: Path) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
 async def until_answered(port: int, user: str) -> None:
     """Log in as a device would: again and again."""
     async with asyncio.timeout(PATIENCE_S):
@@ -170,7 +178,7 @@ async def test_the_broker_dies_with_its_parent(kind: Kind, tmp_path: Path) -> No
 async def test_no_secret_is_in_logs_command_lines_or_open_files(kind: Kind, tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with running(kind, tmp_path) as broker:
-            command = Path(f"/proc/{broker.pid}/cmdline").read_bytes().decode()
+            command = command_line(broker.pid)
             async with client(broker.port, "pillar-1") as pillar:
                 await pillar.publish(f"{ROOT}/d/pillar-1/up/x", b"", 1)
             raw = await Raw.open(broker.port)
@@ -180,9 +188,7 @@ async def test_no_secret_is_in_logs_command_lines_or_open_files(kind: Kind, tmp_
     told = command + repr(logs)
     assert "broker_log" in told
     assert not [secret for secret in (*SECRETS.values(), "a-wrong-secret", "$7$") if secret in told]
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes
-    assert set(modes.values()) == {0o600}
+    assert modes_in(tmp_path) == {0o600}
 
 
 async def test_mosquitto_is_found_where_an_ordinary_path_does_not_reach(

@@ -1,0 +1,124 @@
+"""`dispatch-device`: runs one pillar or terminal with keyboard and screen.
+
+Exit codes: 0 switched off (quit, SIGINT, SIGTERM); 2 wrong arguments or credentials; 3 the outbox cannot be used
+(in use by another process, no rights, damaged disk); 1 a fault of ours, with a traceback.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from devices import credentials as files
+from devices.agent import Agent
+from devices.credentials import Credentials, CredentialsError
+from devices.keyboard import KeyboardHardware, Quit, print_line
+from devices.log import DeviceLog
+from devices.outbox import OutboxError
+from devices.outbox_file import FileOutbox
+from devices.pillar import PillarAgent
+from devices.shell import clock_id, run_device
+from devices.terminal import TerminalAgent
+
+OK: Final = 0
+BAD_INPUT: Final = 2
+BAD_OUTBOX: Final = 3
+AGENTS: Final[dict[str, type[Agent]]] = {"pillar": PillarAgent, "terminal": TerminalAgent}
+
+EXAMPLES: Final = """\
+examples:
+  dispatchd device add p-001 > p-001.json; chmod 600 p-001.json
+  dispatch-device pillar --credentials p-001.json
+  dispatch-device terminal --credentials t-001.json --language en
+  printf 'press\\n' | dispatch-device pillar --credentials p-001.json --json
+
+exit codes: 0 switched off, 2 wrong arguments or credentials, 3 outbox not usable, 1 a fault of ours
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dispatch-device",
+        description="Be a pillar or a terminal: lines typed are keys, lines printed are voice, light and screen.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", choices=sorted(AGENTS), help="what this device is")
+    parser.add_argument(
+        "--credentials", type=Path, required=True, metavar="FILE", help="from dispatchd device add"
+    )
+    parser.add_argument("--dir", type=Path, metavar="STATE", help="folder of the outbox and the log")
+    parser.add_argument("--language", choices=("zh", "en"), default="zh", help="of what is said and shown")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        credentials, warnings = files.load(options.credentials, options.kind)
+    except CredentialsError as error:
+        return _fail(str(error), BAD_INPUT)
+    for warning in warnings:
+        _say("warning: " + warning)
+    folder = options.dir or _state_folder(credentials.device)
+    try:
+        return asyncio.run(_run(credentials, folder, options.language, as_json=options.json))
+    except OutboxError as error:
+        return _fail(str(error), BAD_OUTBOX)
+    except KeyboardInterrupt:
+        return OK
+
+
+async def _run(credentials: Credentials, folder: Path, language: str, *, as_json: bool) -> int:
+    outbox = FileOutbox(folder / "outbox", clock=clock_id())
+    if outbox.damaged_bytes:
+        _say(f"warning: {outbox.damaged_bytes} damaged bytes in {folder / 'outbox'} were skipped.")
+    agent = AGENTS[credentials.kind].restore(
+        outbox.records, outbox.boot, rng=random.SystemRandom(), language=language
+    )
+    hardware = KeyboardHardware(credentials.kind, _print_json if as_json else print_line, language=language)
+    with DeviceLog(credentials.device, folder / "log.jsonl", _print if as_json else None) as log:
+        device = asyncio.ensure_future(run_device(agent, credentials, hardware, outbox, log))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, device.cancel)
+        try:
+            await device
+        except* (Quit, asyncio.CancelledError):
+            pass
+        finally:
+            outbox.close()
+    return OK
+
+
+def _state_folder(device: str) -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "dispatch-device" / device
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _print_json(what: str, text: str) -> None:
+    if what != "help":
+        _print(json.dumps({"hardware": what, "text": text}, ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _fail(text: str, code: int) -> int:
+    _say("dispatch-device: " + text)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

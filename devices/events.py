@@ -1,0 +1,256 @@
+"""What happens to a device and what it does: the events an agent takes and the actions it returns.
+
+An agent (`devices/pillar.py`, `devices/terminal.py`) is a state machine without clock or I/O:
+`handle(event, now_ms) -> list[Action]` and `deadline() -> int | None`, with `now_ms` from a monotonic clock.
+Whoever drives it (the shell, a simulator, a seeded test) performs the actions in their order and sends a `Tick`
+at the deadline. Events are in the past tense, actions imperative.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from devices.outbox import Entry
+from protocols.types import Key, Position
+
+# ------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker took us, our down filter is subscribed and the birth is out. `conn` from `Outbox.next_conn`."""
+
+    conn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A down message: `kind` from its topic, `envelope` its bytes, `group` when it came by a talk group."""
+
+    kind: str
+    envelope: bytes
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; send one at `deadline()`. Early or spare ones do no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFailed:
+    """A Persist could not be made durable. The message still goes out, from memory."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDown:
+    """An edge of a key of a pillar: `alarm` or `duress`. Edges only, no keyboard auto-repeat."""
+
+    key: str = "alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUp:
+    key: str = "alarm"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPressed:
+    """The citizen says it is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class TamperOpened:
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PttPressed:
+    """Push-to-talk; it never answers anything."""
+
+    down: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPressed:
+    """`answer` is one of protocols.types.ANSWERS; without `call` it is for the call on the screen."""
+
+    answer: str
+    call: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The acknowledge key; without `item` it is for the oldest presented broadcast not yet acknowledged."""
+
+    item: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyDown:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyUp:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class DutyKey:
+    """Clock in or out; None = the other one."""
+
+    on: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The player reached the end of `item`."""
+
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerFailed:
+    item: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareState:
+    """What the sensors say now; `muted` = the person or a fault has silenced the speaker, software cannot."""
+
+    position: Position | None = None
+    battery_pct: int | None = None
+    signal_pct: int | None = None
+    volume_pct: int | None = None
+    muted: bool = False
+
+
+Event = (
+    Connected
+    | Disconnected
+    | Received
+    | Tick
+    | StorageFailed
+    | KeyDown
+    | KeyUp
+    | CancelPressed
+    | TamperOpened
+    | PttPressed
+    | AnswerPressed
+    | Acknowledged
+    | EmergencyDown
+    | EmergencyUp
+    | DutyKey
+    | Played
+    | PlayerFailed
+    | HardwareState
+)
+
+# ------------------------------------------------------------------------------------------------ actions
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Must be on disk before the next Publish is performed (`Outbox.append`)."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """This message is done with; need not be durable at once (lost, it is sent and receipted again)."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """On `up/{kind}` of this device. Lost ones are the agent's to repeat, not the performer's."""
+
+    kind: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """The talk groups to listen to from now on; all others are left."""
+
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TryNextPath:
+    """No answer on this connection for 5 s: take the next url if there is another."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time."""
+
+    item: str
+    text: str
+    lang: str
+    volume_pct: int
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlaying:
+    """Without an answer; nothing happens if `item` is not playing."""
+
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """`lamp`: `prompt` (the pillar's own, patterns of protocols.prompts.LIGHTS) or `police` (off, steady, flash)."""
+
+    pattern: str
+    lamp: str = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowText:
+    """Replaces what the display shows; both empty = clear."""
+
+    text: str
+    text_en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Vibrate:
+    for_ms: int = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line of the device's own log: `ev` and `t_ms` (monotonic) always, `site_ms` when known."""
+
+    fields: dict[str, Any]
+
+
+Action = (
+    Persist
+    | Forget
+    | Publish
+    | Subscribe
+    | TryNextPath
+    | Play
+    | StopPlaying
+    | Light
+    | ShowText
+    | Vibrate
+    | Log
+)

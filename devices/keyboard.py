@@ -1,0 +1,207 @@
+"""A person is a pillar or a terminal in a shell: lines typed are keys, lines printed are voice, light and screen.
+
+Needs no tty: it reads lines and prints lines, so a script can be the person. The end of the input leaves the
+device running (as under systemd); `quit` switches it off.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, TextIO
+
+from devices.events import (
+    Acknowledged,
+    AnswerPressed,
+    CancelPressed,
+    DutyKey,
+    EmergencyDown,
+    EmergencyUp,
+    Event,
+    HardwareState,
+    KeyDown,
+    KeyUp,
+    Play,
+    Played,
+    PttPressed,
+    TamperOpened,
+)
+from devices.hardware import Display, Feed, Key, Lamp, Sensors, Speaker, Vibrator
+from protocols.types import Position
+
+PRESS_S: Final = 0.15
+HOLD_S: Final = 1.2
+SPEECH_S_PER_CHAR: Final = 0.15
+MAX_SPEECH_S: Final = 30.0
+MAX_LINE_BYTES: Final = 4096
+"""A longer line ends the reading of keys."""
+
+Tell = Callable[[str, str], None]
+"""Prints one line: what speaks ("voice", "lamp", "screen", "vibration", "help") and what."""
+
+PILLAR_KEYS: Final[dict[str, tuple[str, tuple[tuple[float, Event], ...]]]] = {
+    "press": ("press the alarm key (an empty line does too)", ((0, KeyDown()), (PRESS_S, KeyUp()))),
+    "yes": (
+        "press twice, yes to an open question",
+        ((0, KeyDown()), (PRESS_S, KeyUp()), (2 * PRESS_S, KeyDown()), (3 * PRESS_S, KeyUp())),
+    ),
+    "hold": ("press the alarm key and hold it", ((0, KeyDown()),)),
+    "release": ("let go of it", ((0, KeyUp()),)),
+    "duress": ("press the hidden duress key", ((0, KeyDown("duress")), (PRESS_S, KeyUp("duress")))),
+    "cancel": ("tell the desk that it is over", ((0, CancelPressed()),)),
+    "tamper": ("open the housing", ((0, TamperOpened("housing")),)),
+}
+TERMINAL_KEYS: Final[dict[str, tuple[str, tuple[tuple[float, Event], ...]]]] = {
+    "a": ("accept the call", ((0, AnswerPressed("accept")),)),
+    "d": ("decline the call", ((0, AnswerPressed("decline")),)),
+    "e": ("en route", ((0, AnswerPressed("en-route")),)),
+    "s": ("on scene", ((0, AnswerPressed("on-scene")),)),
+    "f": ("done (finished)", ((0, AnswerPressed("done")),)),
+    "k": ("acknowledge the broadcast", ((0, Acknowledged()),)),
+    "sos": ("hold the emergency key", ((0, EmergencyDown()), (HOLD_S, EmergencyUp()))),
+    "on": ("clock in", ((0, DutyKey(on=True)),)),
+    "off": ("clock out", ((0, DutyKey(on=False)),)),
+    "ptt": ("push to talk for a moment", ((0, PttPressed()), (PRESS_S, PttPressed(down=False)))),
+}
+
+
+class Quit(Exception):
+    """The person typed `quit`."""
+
+
+def print_line(what: str, text: str) -> None:
+    marks = {"voice": "🔊", "lamp": "💡", "screen": "▌", "vibration": "〰", "help": "·"}
+    for part in text.splitlines() or [""]:
+        sys.stdout.write(f"{marks.get(what, what)} {part}\n")
+    sys.stdout.flush()
+
+
+class KeyboardHardware:
+    """All parts of one device. `role` is pillar or terminal; `source` where the lines come from."""
+
+    def __init__(
+        self, role: str, tell: Tell = print_line, source: TextIO | None = None, *, language: str = "zh"
+    ) -> None:
+        self._tell = tell
+        self._source = source or sys.stdin
+        self._language = language
+        self._table = PILLAR_KEYS if role == "pillar" else TERMINAL_KEYS
+        self._state = HardwareState(battery_pct=100, signal_pct=100, volume_pct=80)
+        self._playing: tuple[str, asyncio.TimerHandle] | None = None
+
+    @property
+    def keys(self) -> Key:
+        return self
+
+    @property
+    def speaker(self) -> Speaker:
+        return self
+
+    @property
+    def lamp(self) -> Lamp:
+        return self
+
+    @property
+    def display(self) -> Display:
+        return self
+
+    @property
+    def vibrator(self) -> Vibrator:
+        return self
+
+    @property
+    def sensors(self) -> Sensors:
+        return self
+
+    # ------------------------------------------------------------------------------------------- parts
+
+    def play(self, play: Play, feed: Feed) -> None:
+        tone = f"♪{play.tone} " if play.tone else ""
+        self._tell("voice", f"{tone}{play.text} ({play.volume_pct} %)")
+        length_s = min(MAX_SPEECH_S, 0.3 + SPEECH_S_PER_CHAR * len(play.text))
+        handle = asyncio.get_running_loop().call_later(length_s, feed, Played(play.item))
+        self._playing = (play.item, handle)
+
+    def stop(self, item: str) -> None:
+        if self._playing is not None and self._playing[0] == item:
+            self._playing[1].cancel()
+            self._tell("voice", "■")
+
+    def light(self, lamp: str, pattern: str) -> None:
+        self._tell("lamp", f"{lamp}: {pattern}")
+
+    def show(self, text: str, text_en: str) -> None:
+        self._tell("screen", text_en if self._language == "en" else text)
+
+    def vibrate(self, for_ms: int) -> None:
+        self._tell("vibration", f"{for_ms} ms")
+
+    def read(self) -> HardwareState:
+        return self._state
+
+    # -------------------------------------------------------------------------------------------- keys
+
+    async def run(self, feed: Feed) -> None:
+        """Lines become keys until the end of the input, or `quit` (raises Quit)."""
+        self._help()
+        lines = await _lines(self._source)
+        while line := await _next(lines):
+            self._typed(line.decode(errors="replace").strip().lower(), feed)
+
+    def _typed(self, line: str, feed: Feed) -> None:
+        word, *rest = line.split() or ["press" if self._table is PILLAR_KEYS else "help"]
+        if word in ("quit", "exit"):
+            raise Quit
+        if word in self._table:
+            loop = asyncio.get_running_loop()
+            for after_s, event in self._table[word][1]:
+                loop.call_later(after_s, feed, event)
+        elif not self._set(word, rest):
+            self._help()
+            return
+        feed(self._state)
+
+    def _set(self, word: str, rest: list[str]) -> bool:
+        """What the sensors say from now on; False if this is no such line."""
+        old = self._state
+        with suppress(ValueError):
+            match word, rest:
+                case "mute" | "unmute", []:
+                    self._state = HardwareState(
+                        old.position, old.battery_pct, old.signal_pct, old.volume_pct, word == "mute"
+                    )
+                    return True
+                case "position", [lat, lon]:
+                    position = Position(float(lat), float(lon), 10.0)
+                    self._state = HardwareState(
+                        position, old.battery_pct, old.signal_pct, old.volume_pct, old.muted
+                    )
+                    return True
+        return False
+
+    def _help(self) -> None:
+        for word, (what, _) in self._table.items():
+            self._tell("help", f"{word:8} {what}")
+        self._tell("help", "mute, unmute, position LAT LON, quit")
+
+
+async def _lines(source: TextIO) -> asyncio.StreamReader | TextIO:
+    """A reader where the loop can watch the source; a plain file is read as it is."""
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+    try:
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), source
+        )
+    except (ValueError, OSError):
+        return source
+    return reader
+
+
+async def _next(lines: asyncio.StreamReader | TextIO) -> bytes:
+    if isinstance(lines, asyncio.StreamReader):
+        try:
+            return await lines.readline()
+        except ValueError:
+            return b""
+    await asyncio.sleep(0)
+    return lines.readline(MAX_LINE_BYTES).encode()

@@ -1,0 +1,300 @@
+"""The agent of a patrol's radio terminal: calls, answers, orders, broadcasts, the emergency key, duty.
+
+A call vibrates and sounds until it is answered, stood down or its time is over, never below the site's minimum
+volume; a silent one vibrates only. Answers are keys of their own: push-to-talk reaches nothing here. Off duty
+no state carries a position; an emergency alarm always does.
+"""
+
+import random
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from devices import words
+from devices.calls import CallBook, Held
+from devices.events import (
+    Acknowledged,
+    AnswerPressed,
+    DutyKey,
+    EmergencyDown,
+    EmergencyUp,
+    PttPressed,
+    ShowText,
+    Vibrate,
+)
+from devices.listener import Heard, Listener
+from devices.outbox import Boot, Record
+from devices.player import CALL, EMERGENCY, NORMAL, Sound
+from devices.sender import Pending
+from devices.words import Both
+from protocols import down, up
+from protocols.envelope import Envelope
+from protocols.prompts import NOT_DELIVERED_AFTER_MS, PROMPTS
+from protocols.types import ANSWERS, Key
+
+HOLD_MS: Final = 1_000
+"""The emergency key acts after being held so long."""
+NOTICE_MS: Final = 60_000
+"""A notice (stand-down, order, emergency sent) leaves the screen after that."""
+MAX_ON_SCREEN: Final = 16
+"""Entries on the screen; beyond it the oldest that is no call goes."""
+
+
+class TerminalAgent(Listener):
+    role: ClassVar[str] = "terminal"
+    handlers: ClassVar[dict[type, str]] = Listener.handlers | {
+        AnswerPressed: "_on_answer",
+        Acknowledged: "_on_acknowledged",
+        EmergencyDown: "_on_emergency_down",
+        EmergencyUp: "_on_emergency_up",
+        DutyKey: "_on_duty_key",
+        PttPressed: "_on_ptt",
+    }
+
+    def __init__(
+        self, records: Iterable[Record], boot: Boot, rng: random.Random, language: str = "zh"
+    ) -> None:
+        super().__init__(records, boot, rng, language)
+        self.on_duty = self.membership.on_duty
+        self.book = CallBook()
+        self._screen: dict[str, Both] = {}
+        self._emergency: Key | None = None
+
+    # --------------------------------------------------------------------------------------------- keys
+
+    def _on_answer(self, event: AnswerPressed) -> None:
+        held = self.book.meant(event.answer, event.call)
+        if held is None or event.answer not in ANSWERS:
+            self._log("no-call", answer=event.answer, call=event.call)
+            self._notice("no-call", words.NO_CALL)
+        elif held.answer != event.answer:
+            self._answer(held, event.answer)
+
+    def _answer(self, held: Held, answer: str) -> None:
+        held.answer = answer
+        call = held.message
+        key = self._send("answer", lambda key: up.Answer(key, call.call, call.patrol, answer))
+        self._log("answered", key=key, call=call.call, incident=call.incident, answer=answer)
+        self._rung(call.item, "acknowledged")
+        self._silence(call.item)
+        if answer in ("decline", "done"):
+            self._take_off("call " + call.call)
+        if answer == "done":
+            self.book.held.pop(call.call, None)
+        self._rearm()
+
+    def _on_acknowledged(self, event: Acknowledged) -> None:
+        for heard in list(self._broadcasts.values()):
+            if self._waits_for_ack(heard, event.item):
+                self._rung(heard.message.item, "acknowledged")
+                self._take_off("broadcast " + heard.message.broadcast)
+                return
+        self._clear_notices()
+
+    def _waits_for_ack(self, heard: Heard, item: str | None) -> bool:
+        """Without a named item only one that was presented here, be it by text."""
+        seen = self._inbox.get(heard.message.item)
+        if seen is None or seen.rung == "acknowledged" or heard.message.broadcast in self._cancelled:
+            return False
+        if item is not None:
+            return item in (*heard.items, heard.message.broadcast)
+        return seen.rung == "presented" or seen.reason in ("muted", "player-failed")
+
+    def _on_emergency_down(self, _: EmergencyDown) -> None:
+        if "emergency" not in self._timers:
+            self._at("emergency", self._now + HOLD_MS, self._emergency_held)
+
+    def _on_emergency_up(self, _: EmergencyUp) -> None:
+        self._cancel("emergency")
+
+    def _emergency_held(self) -> None:
+        self._do(Vibrate(400))
+        self._notice("emergency", _prompt("sending"))
+        self._emergency = self._alarm("emergency", position=self._position())
+        self._at("not-delivered", self._now + NOT_DELIVERED_AFTER_MS, self._not_delivered)
+
+    def _not_delivered(self) -> None:
+        if self._emergency is not None:
+            self._notice("emergency", _prompt("not-delivered"))
+            self._do(Vibrate(400))
+            self._at("not-delivered", self._now + self.settings.wait_prompt_s * 1000, self._not_delivered)
+
+    def _receipt_came(self, pending: Pending, receipted: down.Receipted) -> None:
+        if receipted.key == self._emergency and receipted.outcome != "refused":
+            self._emergency = None
+            self._cancel("not-delivered")
+            self._do(Vibrate(400))
+            self._notice("emergency", _prompt("delivered"))
+
+    def _on_duty_key(self, event: DutyKey) -> None:
+        self.on_duty = (not self.on_duty) if event.on is None else event.on
+        on = self.on_duty
+        key = self._send("duty", lambda key: up.Duty(key, on))
+        self._log("duty", key=key, on=on)
+        self._notice("duty", words.ON_DUTY if on else words.OFF_DUTY)
+
+    def _membership_came(self, message: down.Membership) -> None:
+        """The site's word on duty counts, except over a key pressed here that it has not heard yet."""
+        if not any(isinstance(p.message, up.Duty) for p in self._sender.pending.values()):
+            self.on_duty = message.on_duty
+
+    def _tells_position(self) -> bool:
+        return self.on_duty
+
+    def _on_ptt(self, event: PttPressed) -> None:
+        """Talking is the talk group's business; it never answers a call."""
+        self._log("ptt", down=event.down)
+
+    # -------------------------------------------------------------------------------------------- items
+
+    def _present(self, message: down.Item, envelope: Envelope) -> None:
+        order = (envelope.gen, envelope.n)
+        match message:
+            case down.Call():
+                self._on_call(message, order)
+            case down.StandDown():
+                self._on_stand_down(message, order)
+            case down.Order():
+                self._on_order(message, order)
+            case down.Alert():
+                self._announce(message.item, words.alert(message), silent=False)
+            case _:
+                super()._present(message, envelope)
+
+    def _changed_item(self, message: down.Item, envelope: Envelope) -> None:
+        if isinstance(message, down.Call):
+            held = self.book.add(message, (envelope.gen, envelope.n), self._now)
+            if held is not None:
+                self._show_call(held)
+
+    def _on_call(self, message: down.Call, order: tuple[int, int]) -> None:
+        known = message.call in self.book.held
+        held = self.book.add(message, order, self._now)
+        if held is None:
+            self._failed(message.item, "refused")
+            return
+        self._log(
+            "called", item=message.item, call=message.call, incident=message.incident, patrol=message.patrol
+        )
+        self._show_call(held)
+        if known and held.answer:
+            self._rung(message.item, "acknowledged")
+        else:
+            self._ring(held, speak=True)
+            self._rearm()
+
+    def _show_call(self, held: Held) -> None:
+        self._show("call " + held.message.call, words.call(held.message))
+
+    def _ring(self, held: Held, *, speak: bool) -> None:
+        """Vibration, and tone (with the words the first time) unless silent; what blocks the sound is reported."""
+        call = held.message
+        self._do(Vibrate())
+        if call.silent:
+            self._rung(call.item, "presented", 0)
+        elif not self._player.holds(call.item) and not self._drowned(call):
+            text = words.call(call).of(self.settings.language) if speak else ""
+            volume_pct = max(self._volume_pct(), call.min_volume_pct, self.settings.min_volume_pct)
+            self._sound(Sound(call.item, text, self.settings.language, volume_pct, CALL, "call"))
+
+    def _drowned(self, call: down.Call) -> bool:
+        """A reminder does not interrupt the words of another call or of an emergency."""
+        playing = self._player.playing
+        return playing is not None and playing.rank >= EMERGENCY and self._presented(call.item)
+
+    def _presented(self, item: str) -> bool:
+        seen = self._inbox.get(item)
+        return seen is not None and seen.rung != "delivered"
+
+    def _rearm(self) -> None:
+        due = self.book.due()
+        if due is None:
+            self._cancel("ring")
+            self._play_next()
+        else:
+            self._at("ring", due, self._remind)
+
+    def _remind(self) -> None:
+        for held in list(self.book.held.values()):
+            if not held.answer and held.next_ring <= min(self._now, held.rings_until):
+                held.next_ring = self._now + held.message.remind_every_s * 1000
+                self._ring(held, speak=not self._presented(held.message.item))
+        self._rearm()
+
+    def _least_rank(self) -> int:
+        """While a call rings, what is not urgent waits."""
+        return EMERGENCY if "ring" in self._timers else NORMAL
+
+    def _on_stand_down(self, message: down.StandDown, order: tuple[int, int]) -> None:
+        held = self.book.end(message.call, order)
+        silent = message.silent
+        if held is not None:
+            silent = silent or held.message.silent
+            self._silence(held.message.item)
+            self._take_off("call " + message.call)
+        self._log("stood-down", item=message.item, call=message.call, reason=message.reason)
+        self._announce(message.item, words.stand_down(message), silent=silent)
+        self._rearm()
+
+    def _on_order(self, message: down.Order, order: tuple[int, int]) -> None:
+        changed = self.book.order(message, order)
+        silent = message.silent or message.order == "silent" or any(h.message.silent for h in changed)
+        for held in changed:
+            self._show_call(held)
+            if held.message.silent:
+                self._silence(held.message.item)
+        self._log("ordered", item=message.item, incident=message.incident, order=message.order)
+        self._announce(message.item, words.order(message), silent=silent)
+
+    def _announce(self, item: str, text: Both, *, silent: bool) -> None:
+        """Text, vibration and, unless silent, the words."""
+        self._notice(item, text)
+        self._do(Vibrate())
+        if silent:
+            self._rung(item, "presented", 0)
+        else:
+            volume_pct = max(self._volume_pct(), self.settings.min_volume_pct)
+            language = self.settings.language
+            self._sound(Sound(item, text.of(language), language, volume_pct, CALL, "notice"))
+
+    def _broadcast(self, message: down.Broadcast) -> None:
+        self._show("broadcast " + message.broadcast, words.broadcast(message))
+        self._do(Vibrate())
+        super()._broadcast(message)
+
+    def _withdraw(self, heard: Heard) -> None:
+        super()._withdraw(heard)
+        self._take_off("broadcast " + heard.message.broadcast)
+
+    # ------------------------------------------------------------------------------------------- screen
+
+    def _notice(self, name: str, text: Both) -> None:
+        self._show("notice " + name, text)
+        self._at("notice", self._now + NOTICE_MS, self._clear_notices)
+
+    def _clear_notices(self) -> None:
+        for entry in [entry for entry in self._screen if entry.startswith("notice ")]:
+            del self._screen[entry]
+        self._cancel("notice")
+        self._redraw()
+
+    def _show(self, entry: str, text: Both) -> None:
+        self._screen[entry] = text
+        if len(self._screen) > MAX_ON_SCREEN:
+            others = (name for name in self._screen if not name.startswith("call "))
+            del self._screen[next(others, next(iter(self._screen)))]
+        self._redraw()
+
+    def _take_off(self, entry: str) -> None:
+        if self._screen.pop(entry, None) is not None:
+            self._redraw()
+
+    def _redraw(self) -> None:
+        """Calls first, then the rest, newest last."""
+        entries = sorted(self._screen.items(), key=lambda entry: not entry[0].startswith("call "))
+        self._do(
+            ShowText("\n".join(text.zh for _, text in entries), "\n".join(text.en for _, text in entries))
+        )
+
+
+def _prompt(code: str) -> Both:
+    return Both(PROMPTS[code].zh, PROMPTS[code].en)

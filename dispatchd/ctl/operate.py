@@ -1,0 +1,150 @@
+"""`dispatchd ctl`: the operator's hands until the console exists."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, Final
+
+from . import live, show, verbs
+from .errors import NOT_ALL_HEARD, OK, USAGE, CliError
+from .shell import Shell, add_common
+from .verbs import Flag, Verb
+
+LISTS: Final = {
+    "fleet": ("fleet", "devices with presence, ages and battery"),
+    "patrols": ("patrols", "patrols and where they are"),
+    "units": ("units", "units: on line / devices, free / on duty, unowned / open"),
+    "broadcasts": ("broadcasts", "broadcasts and their ladders"),
+    "tasks": ("tasks", "what a human must do"),
+    "faults": ("faults", "the maintenance list"),
+    "malformed": ("malformed", "messages nobody could read (admin)"),
+}
+
+
+def add(subparsers: Any) -> None:
+    """Put `ctl` and all below it into the application."""
+    ctl = subparsers.add_parser(
+        "ctl", help="see and command: fleet, incidents, calls, broadcasts", description=__doc__
+    )
+    verbs_of = ctl.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    _new(verbs_of, "watch", "live screen until Ctrl-C", "ctl watch --lang en", _watch)
+    incidents = _new(verbs_of, "incidents", "incidents in working order, or one", "ctl incidents", _incidents)
+    incidents.add_argument("incident", nargs="?", help="only this one, with everything")
+    incidents.add_argument("--all", action="store_true", help="ended ones too")
+    for name, (path, text) in LISTS.items():
+        _new(verbs_of, name, text, f"ctl {name}", _list(path))
+    _new(verbs_of, "me", "who you are signed in as", "ctl me", _me)
+    not_heard = _new(
+        verbs_of,
+        "not-heard",
+        "who has not heard a broadcast or call, and why",
+        "ctl not-heard b1-3",
+        _not_heard,
+    )
+    not_heard.add_argument("item", help="id of the broadcast, call or order")
+    replay = _new(verbs_of, "replay", "what happened, in order, and why", "ctl replay i1-4", _replay)
+    replay.add_argument("id", help="incident or broadcast")
+    broadcast = _new(
+        verbs_of, "broadcast", "one word to many (广播)", 'ctl broadcast "集合" --unit station-1', _broadcast
+    )
+    verbs.add_flags(
+        broadcast, (*verbs.BROADCAST, Flag("--no-wait", "do not follow the ladder", {"action": "store_true"}))
+    )
+    for verb in verbs.VERBS:
+        verbs.add_flags(_new(verbs_of, verb.name, verb.help, verb.example, _ask(verb)), verb.flags)
+
+
+def _new(
+    parent: Any, name: str, text: str, example: str, run: Callable[[Shell], int]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = parent.add_parser(
+        name, help=text, description=text, epilog=f"example: dispatchd {example}"
+    )
+    add_common(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _ask(verb: Verb) -> Callable[[Shell], int]:
+    def run(shell: Shell) -> int:
+        try:
+            fields = verbs.fields_of(verb, shell.args)
+        except ValueError as error:
+            raise CliError(str(error), USAGE) from None
+        answer = shell.client.command(verb.command or verb.name, fields)
+        shell.say(show.done(answer, shell.lang))
+        shell.give(answer)
+        return OK
+
+    return run
+
+
+def _list(path: str) -> Callable[[Shell], int]:
+    def run(shell: Shell) -> int:
+        answer = shell.client.get(f"/{path}")
+        shell.say(show.table(path, answer["items"], shell.lang))
+        shell.give(answer)
+        return OK
+
+    return run
+
+
+def _incidents(shell: Shell) -> int:
+    if shell.args.incident:
+        doc = shell.client.get(f"/incidents/{shell.args.incident}")
+        shell.say(show.table("incidents", [doc], shell.lang))
+        shell.lines(f"  {key}: {value}" for key, value in doc.items() if value not in (None, "", [], False))
+        shell.give(doc)
+        return OK
+    answer = shell.client.get("/incidents")
+    docs = [doc for doc in answer["items"] if doc["open"] or shell.args.all]
+    shell.say(show.table("incidents", docs, shell.lang))
+    shell.give({**answer, "items": docs})
+    return OK
+
+
+def _me(shell: Shell) -> int:
+    doc = shell.client.get("/operators/me")
+    shell.lines(f"{key}: {value}" for key, value in doc.items())
+    shell.give(doc)
+    return OK
+
+
+def _watch(shell: Shell) -> int:
+    try:
+        live.watch(shell, shell.client)
+    except KeyboardInterrupt:
+        return OK
+    raise CliError(shell.t("守护进程已停止。", "The daemon has stopped."))
+
+
+def _not_heard(shell: Shell) -> int:
+    doc = shell.client.get(f"/items/{shell.args.item}/not-heard")
+    shell.say(show.table("not-heard", doc["not_heard"], shell.lang, show.ladder(doc["ladder"])))
+    shell.give(doc)
+    return OK
+
+
+def _replay(shell: Shell) -> int:
+    found = shell.client.get(f"/incidents/{shell.args.id}/replay")
+    for step in found["steps"]:
+        shell.lines(show.step(step, shell.lang))
+    shell.give(found)
+    return OK
+
+
+def _broadcast(shell: Shell) -> int:
+    try:
+        fields = verbs.broadcast(shell.args)
+    except ValueError as error:
+        raise CliError(str(error), USAGE) from None
+    answer = shell.client.command("broadcast", fields)
+    shell.say(show.done(answer, shell.lang))
+    if shell.args.no_wait:
+        shell.give(answer)
+        return OK
+    doc = live.follow(shell, shell.client, answer["ids"]["broadcast"])
+    shell.give(doc)
+    if doc["not_heard"]:
+        title = shell.t("未收到", "not heard")
+        shell.say(show.table("not-heard", doc["not_heard"], shell.lang, title))
+    return NOT_ALL_HEARD if doc["not_heard"] else OK

@@ -1,0 +1,1 @@
+"""The demo site, its maker, and the run that shows it."""

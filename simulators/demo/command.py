@@ -1,0 +1,180 @@
+"""`dispatch-sim demo`: daemon, broker, store and a town, started together, and a word on what to try.
+
+Exit codes: 0 ended in order (with --once: played to the end), 1 the daemon did not come up or went away,
+2 wrong usage, 3 the scenario of --once could not be played to its end.
+"""
+
+import argparse
+import asyncio
+import random
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from simulators import roster
+from simulators.api import Api, ApiError
+from simulators.assemble import Manner, assemble
+from simulators.city import CALM, REAL
+from simulators.enrol import enrol
+from simulators.fleet import Fleet
+from simulators.live import live
+from simulators.town import streets
+from simulators.words import language, words
+
+from .daemon import Daemon, DaemonError, Ready
+from .make import PILLARS, SITE_FILE, TERMINALS
+from .once import Numbers, OnceError, play
+
+ONCE_PACE: Final = 6.0
+FLEET_STOP_S: Final = 10.0
+MARK: Final = ".dispatch-demo"
+"""In a folder that a demo made: only such a one is emptied."""
+EXAMPLE: Final = """examples:
+  dispatch-sim demo                     a living town; type press p-03, status, quit
+  dispatch-sim demo --once --json       one alarm and one broadcast; the numbers are one JSON object,
+  last line
+
+exit codes: 0 ended in order; 1 the daemon did not come up or went away; 2 wrong usage;
+            3 the scenario of --once could not be played to its end
+"""
+
+
+def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = parsers.add_parser(
+        "demo",
+        help="start everything and say what to try",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--dir", type=Path, help="state (default .state/demo, with --once .state/demo-once)")
+    parser.add_argument("--fresh", action="store_true", help="begin with an empty state; --once always does")
+    parser.add_argument("--once", action="store_true", help="play one alarm and one broadcast, then end")
+    parser.add_argument(
+        "--json", action="store_true", help="with --once: the numbers as one JSON line at the end"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="of everything that chance decides (default 7)")
+    parser.add_argument(
+        "--press-every", type=float, metavar="S", help="some pillar is pressed, on average every S s"
+    )
+    parser.add_argument(
+        "--real", action="store_true", help="terminals go deaf and lose network by themselves"
+    )
+    parser.add_argument("--lang", choices=["zh", "en"], help="default by LANG")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    directory = (args.dir or Path(".state") / ("demo-once" if args.once else "demo")).absolute()
+    numbers, code = None, 0
+    try:
+        prepare(directory, fresh=args.fresh or args.once)
+        numbers = asyncio.run(_run(args, directory))
+    except* (DaemonError, roster.RosterError, OSError) as errors:
+        code = _failed(errors, 1)
+    except* (OnceError, ApiError) as errors:
+        code = code or _failed(errors, 3)
+    if numbers is not None:
+        show(numbers, as_json=args.json)
+    return code
+
+
+def _failed(errors: BaseExceptionGroup[Exception], code: int) -> int:
+    """Each cause as a sentence on stderr; the code, for the way out."""
+    for error in errors.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            _failed(error, code)
+        else:
+            print(f"dispatch-sim demo: {error}", file=sys.stderr)
+    return code
+
+
+def prepare(directory: Path, *, fresh: bool) -> None:
+    """An empty or well-known folder; OSError when it holds something that no demo made."""
+    if directory.exists() and any(directory.iterdir()) and not (directory / MARK).exists():
+        raise FileExistsError(f"{directory} was not made by a demo; name another folder with --dir.")
+    if fresh and directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / MARK).touch()
+
+
+def show(numbers: Numbers, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(numbers).decode(), flush=True)
+    else:
+        print(msgspec.json.format(msgspec.json.encode(numbers)).decode(), flush=True)
+
+
+async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
+    lang = language(args.lang)
+    say = words(lang)
+    print(say.starting.format(dir=directory), file=sys.stderr)
+    async with _daemon(directory) as (daemon, ready), asyncio.TaskGroup() as group:
+        print(say.up.format(http=ready.http, mqtt=ready.mqtt), file=sys.stderr)
+        watch = group.create_task(daemon.died(), name="watch the daemon")
+        fleet = await _fleet(args, directory, ready)
+        running = group.create_task(fleet.run(), name="fleet")
+        numbers = await _show(args, directory, ready, fleet)
+        running.cancel()
+        await asyncio.wait([running], timeout=FLEET_STOP_S)
+        watch.cancel()
+    return numbers
+
+
+@asynccontextmanager
+async def _daemon(directory: Path) -> AsyncIterator[tuple[Daemon, Ready]]:
+    daemon = Daemon(directory)
+    try:
+        yield daemon, await daemon.start(SITE_FILE)
+    finally:
+        await daemon.stop()
+
+
+async def _fleet(args: argparse.Namespace, directory: Path, ready: Ready) -> Fleet:
+    """Credentials for everybody, then everybody."""
+    site = roster.read_site(SITE_FILE)
+    folder = directory / "credentials"
+    lang = language(args.lang)
+    async with _api(ready) as api:
+        count = await enrol(api, site, folder, ready.mqtt, root=ready.root)
+    print(words(lang).enrolled.format(count=count), file=sys.stderr)
+    people = roster.read(folder, site, streets(), roster.Wanted(TERMINALS, PILLARS))
+    manner = Manner(
+        args.seed,
+        ONCE_PACE if args.once else 1.0,
+        REAL if args.real and not args.once else CALM,
+        lang,
+        directory / "logs",
+    )
+    return assemble(people, manner)
+
+
+def _api(ready: Ready) -> Api:
+    return Api(ready.http, Path(ready.admin_token_file).read_text(encoding="utf-8").strip())
+
+
+async def _show(args: argparse.Namespace, directory: Path, ready: Ready, fleet: Fleet) -> Numbers | None:
+    rng = random.Random(args.seed)
+    say = words(language(args.lang))
+    if args.once:
+        began = time.monotonic()
+        async with _api(ready) as api:
+            return await play(
+                fleet,
+                api,
+                rng,
+                lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr),
+            )
+    program = f"{shlex.quote(sys.executable)} -m dispatchd"
+    print(say.try_next.format(dispatchd=program, dir=shlex.quote(str(directory))), flush=True)
+    await live(fleet, say, rng, press_every_s=args.press_every)
+    print(say.stopping.format(seconds=FLEET_STOP_S), file=sys.stderr)
+    return None
