@@ -59,7 +59,7 @@ def _write_files(folder: Path, port: int, who: Iterable[Somebody]) -> None:
     own = f"pattern write {BARE_ROOT}/d/%u/up/#\npattern read {BARE_ROOT}/d/%u/down/#\n"
     config = mosquitto.render_config(folder, HOST, port, "root" if os.geteuid() == 0 else None)
     for name, text in (
-        (mosquitto.PASSWORD_FILE, mosquitto.render_passwords(access)),
+        (mosquitto.USERS_FILE, mosquitto.render_passwords(access)),
         (mosquitto.ACL_FILE, bare + mosquitto.render_acl(access) + own),
         ("mosquitto.conf", config),
         (DAEMON_USER, PASSWORD),

@@ -50,7 +50,7 @@ class Child:
                 line = await self._process.stdout.readline()
         except TimeoutError:
             raise ChildFailed(f"no answer within {ANSWER_TIMEOUT_S:.0f} s. {self._last_words()}") from None
-        if not line:
+        if not line.endswith(b"\n"):
             raise ChildFailed(f"the process ended ({await self._process.wait()}). {self._last_words()}")
         return msgspec.json.decode(line)
 
@@ -71,7 +71,7 @@ class Child:
 @asynccontextmanager
 async def child(folder: Path, *command: str) -> AsyncIterator[Child]:
     """Runs `python COMMAND`; what it says on stderr goes to a file in `folder`."""
-    log = folder / f"{command[-1] if len(command) == 2 else command[1]}.log"
+    log = folder / f"{command[1]}.log"
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *command,

@@ -1,14 +1,17 @@
 """The real daemon in a process of its own, and an operator's hand on its API.
 
-`python -m benchmarks.daemon SETTINGS [PROFILE]` is that process: it logs as under systemd (JSON lines, to a file), and
-with PROFILE keeps what cProfile saw. BENCH_PROFILE=FILE in the environment asks for that.
+`python -m benchmarks.daemon SETTINGS` is that process: it logs as under systemd (JSON lines, to a file). With
+`--record FILE` it keeps every batch of inputs with its core time; with `--profile FILE`, or BENCH_PROFILE=FILE in the
+environment of the benchmark, what cProfile saw.
 """
 
+import argparse
 import cProfile
 import os
+import pickle
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ import msgspec
 
 from dispatchd import app, log
 from dispatchd.config import Broker, Config, Http, Ready
-from dispatchd.links.broker.access import DAEMON_USER
+from dispatchd.core.inputs import Input
+from dispatchd.ledger import Batch, Ledger
 
 from .broker import HOST
 from .child import Child, child
@@ -28,7 +32,7 @@ class Hand:
 
     def __init__(self, ready: Ready, process: Child) -> None:
         token = Path(ready.admin_token_file).read_text().strip()
-        self.process = process
+        self.ready, self.process = ready, process
         self._http = httpx.AsyncClient(
             base_url=ready.http + "/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=120
         )
@@ -40,23 +44,25 @@ class Hand:
             raise RuntimeError(f"{name}: {answer.status_code} {answer.text}")
         return dict(answer.json())
 
+    async def read(self, path: str) -> dict[str, Any]:
+        answer = await self._http.get(path)
+        answer.raise_for_status()
+        return dict(answer.json())
+
     async def close(self) -> None:
         await self._http.aclose()
 
 
 @asynccontextmanager
-async def daemon(folder: Path, broker_port: int, password_file: Path) -> AsyncIterator[Hand]:
-    """The daemon of an empty site in `folder`, connected to the broker."""
+async def daemon(folder: Path, broker: Broker, site: str = "", record: Path | None = None) -> AsyncIterator[Hand]:
+    """A new daemon in `folder`, connected to its broker."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    config = Config(
-        dir=str(folder),
-        http=Http(f"{HOST}:0"),
-        broker=Broker("url", "", f"mqtt://{HOST}:{broker_port}", DAEMON_USER, str(password_file)),
-    )
     settings = folder / "settings.json"
-    settings.write_bytes(msgspec.json.encode(config))
-    profile = [os.environ["BENCH_PROFILE"]] if "BENCH_PROFILE" in os.environ else []
-    async with child(folder, "-m", "benchmarks.daemon", str(settings), *profile) as process:
+    settings.write_bytes(msgspec.json.encode(Config(str(folder), site, Http(f"{HOST}:0"), broker)))
+    options = [] if record is None else ["--record", str(record)]
+    if "BENCH_PROFILE" in os.environ:
+        options += ["--profile", os.environ["BENCH_PROFILE"]]
+    async with child(folder, "-m", "benchmarks.daemon", str(settings), *options) as process:
         hand = Hand(msgspec.convert(await process.hear(), Ready), process)
         try:
             yield hand
@@ -64,17 +70,49 @@ async def daemon(folder: Path, broker_port: int, password_file: Path) -> AsyncIt
             await hand.close()
 
 
+# --- the process ------------------------------------------------------------------------------------------------
+
+Batches = list[tuple[int, list[Input]]]
+"""Core time and inputs of each batch, in order."""
+
+
 def main(argv: list[str]) -> None:
-    config = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Config)
+    parser = argparse.ArgumentParser("python -m benchmarks.daemon")
+    parser.add_argument("settings", type=Path)
+    parser.add_argument("--record", type=Path)
+    parser.add_argument("--profile", type=Path)
+    options = parser.parse_args(argv)
+    config = msgspec.json.decode(options.settings.read_bytes(), type=Config)
     log.configure("info", "json")
-    if len(argv) == 1:
-        app.run(config)
+    with _recording(options.record), _profiling(options.profile) as run:
+        run(config)
+
+
+@contextmanager
+def _profiling(to: Path | None) -> Iterator[Callable[[Config], None]]:
+    if to is None:
+        yield app.run
         return
     profile = cProfile.Profile()
-    try:
-        profile.runcall(app.run, config)
-    finally:
-        profile.dump_stats(argv[1])
+    yield lambda config: profile.runcall(app.run, config)
+    profile.dump_stats(to)
+
+
+@contextmanager
+def _recording(to: Path | None) -> Iterator[None]:
+    """What the ledger is given to decide; the daemon itself has no such switch."""
+    batches: Batches = []
+    decide = Ledger.decide
+
+    def recorded(self: Ledger, inputs: Sequence[Input], now_ms: int, wall_ms: int) -> Batch:
+        batches.append((now_ms, list(inputs)))
+        return decide(self, inputs, now_ms, wall_ms)
+
+    if to is not None:
+        Ledger.decide = recorded  # type: ignore[method-assign]
+    yield
+    if to is not None:
+        to.write_bytes(pickle.dumps(batches))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,22 @@ from pathlib import Path
 
 def machine() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    system = f"{platform.system()} {platform.release()}"
-    return f"{_processor()}, {os.cpu_count()} cores, {python}, {system}"
+    return f"{_processor()}, {os.cpu_count()} cores, {python}, {_system()}"
 
 
 def load() -> str:
     """Processes that want a core, mean of 1 and 5 minutes: figures of a busy machine are to be repeated."""
     one, five, _ = os.getloadavg()
     return f"load {one:.1f} (1 min), {five:.1f} (5 min)"
+
+
+def _system() -> str:
+    kernel = ".".join(platform.release().split(".")[:2])
+    try:
+        name = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return f"{platform.system()} {kernel}"
+    return f"{name}, {platform.system()} {kernel}"
 
 
 def _processor() -> str:

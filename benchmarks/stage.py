@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from dispatchd.config import Broker
 from dispatchd.links.broker.access import DAEMON_USER
 
 from . import town
-from .broker import broker
+from .broker import HOST, broker
 from .child import Child, child
 from .daemon import Hand, daemon
 
@@ -31,9 +32,13 @@ async def stage(pillars: int, terminals: int, folder: Path) -> AsyncIterator[Sta
     who = town.devices(pillars, terminals)
     async with (
         broker(folder / "broker", who) as port,
-        daemon(folder / "daemon", port, folder / "broker" / DAEMON_USER) as hand,
+        daemon(folder / "daemon", _address(folder, port)) as hand,
         child(folder, "-m", "benchmarks.fleet") as fleet,
     ):
         await hand.command("site", site=town.site(who))
         await fleet.ask(do="start", port=port, devices=msgspec.to_builtins(who))
         yield Stage(hand, fleet, who, port, folder / "daemon")
+
+
+def _address(folder: Path, port: int) -> Broker:
+    return Broker("url", "", f"mqtt://{HOST}:{port}", DAEMON_USER, str(folder / "broker" / DAEMON_USER))
