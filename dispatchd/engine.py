@@ -208,6 +208,7 @@ class Engine:
                     raise
                 return
             self._release(taken, batch, rows)
+            await asyncio.sleep(0)  # it leaves by the sockets now, not after the next batch is decided
             await self._snapshot()
 
     async def _commit(self, batch: Batch) -> list[tuple[int, int, Fact]]:
