@@ -45,6 +45,9 @@ class Town(NamedTuple):
     seconds: float = 45.0
 
 
+DEMO: Final = Town()
+
+
 async def record(folder: Path, town: Town) -> Recording:
     """Plays the city in `folder`."""
     kept = folder / "inputs.pickle"
@@ -75,7 +78,7 @@ async def _city(folder: Path, town: Town, hand: Hand) -> AsyncIterator[None]:
 
 async def _all_on_line(hand: Hand, wanted: int) -> None:
     async with asyncio.timeout(START_TIMEOUT_S):
-        while sum(one["online"] for one in (await hand.read("/fleet"))["items"]) < wanted:
+        while sum(one["online"] for one in (await hand.read("/fleet"))["items"]) < wanted:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
 
