@@ -21,6 +21,7 @@ import structlog
 
 from protocols import site as site_
 from protocols.down import Membership
+from protocols.secret import hash_secret
 
 from . import __version__
 from .access import access_of
@@ -34,7 +35,6 @@ from .core.site_commands import ADMIN
 from .engine import Engine
 from .keeping import Keeper
 from .ledger import Ledger
-from .links.broker.access import hash_secret
 from .links.broker.process import EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .store import Store, open_store

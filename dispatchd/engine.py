@@ -242,6 +242,7 @@ class Engine:
                     raise
                 return False
             self._release(taken, batch, rows)
+            await asyncio.sleep(0)  # it leaves by the sockets now, not after the next batch is decided
             await self._snapshot()
         return True
 
@@ -286,11 +287,12 @@ class Engine:
         effects = [effect for decision in batch.decisions for effect in decision.effects]
         if effects:
             self._perform(effects)
+        bound = log.bind()  # once a batch: binding costs as much as the line
         for waiting, decision in zip(taken, batch.decisions, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(decision.result)
             if decision.facts:
-                _canonical(waiting.one, decision.facts, decision.result)
+                _canonical(bound, waiting.one, decision.facts, decision.result)
         if self._listeners:
             committed = Committed(rows, _heard(w.one for w in taken))
             for listener in list(self._listeners):
@@ -354,10 +356,10 @@ def _heard(inputs: Iterable[i.Input]) -> set[str]:
     return {one.device for one in inputs if isinstance(one, i.DeviceSaid | i.PresenceSeen)}
 
 
-def _canonical(one: i.Input, facts: list[Fact], result: Done | Refusal | None) -> None:
+def _canonical(bound: Any, one: i.Input, facts: list[Fact], result: Done | Refusal | None) -> None:
     """The one log line of an input that made something happen."""
     said = getattr(one, "message", None) or getattr(one, "command", None)
-    log.info(
+    bound.info(
         type(one).__name__ if said is None else type(said).__name__,
         device=getattr(one, "device", None),
         operator=getattr(one, "operator", None),

@@ -7,6 +7,7 @@ task; the tasks start staggered, and end when the fleet's does.
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import msgspec
 from devices.credentials import Credentials, split
 from devices.events import EmergencyDown, EmergencyUp, KeyDown, KeyUp
 from devices.log import DeviceLog
-from devices.outbox import MemoryOutbox
+from devices.outbox import ConnTaken, MemoryOutbox
 from devices.pillar import PillarAgent
 from devices.shell import run_device
 from devices.terminal import TerminalAgent
@@ -96,6 +97,7 @@ class Fleet:
         language: str = "zh",
     ) -> None:
         self.city = city
+        self._born_s = int(time.time())
         self._rng = rng
         self._logs = logs
         self._language = language
@@ -117,7 +119,7 @@ class Fleet:
         self.devices[device] = SimDevice(
             credentials,
             SimHardware(where, pace=self.city.pace),
-            MemoryOutbox(f"{device[:26]}-1", clock="sim"),
+            _outbox(self._born_s),
             junction,
         )
 
@@ -262,7 +264,7 @@ class Fleet:
             device.task.cancel()
         elif on:
             device.boots += 1
-            device.outbox.reboot(f"{device.id[:26]}-{device.boots}", clock="sim")
+            device.outbox.reboot(f"sim-{self._born_s:x}-{device.boots}", clock="sim")
             self._start(device)
 
     # -------------------------------------------------------------------------------------------------- hands
@@ -295,6 +297,13 @@ class Fleet:
 
     def ids(self, *, pillars: bool) -> Sequence[str]:
         return [one.id for one in self.devices.values() if (one.junction is not None) == pillars]
+
+
+def _outbox(born_s: int) -> MemoryOutbox:
+    """An empty one that repeats no key and no connection number of an earlier run against the same daemon."""
+    outbox = MemoryOutbox(f"sim-{born_s:x}-1", clock="sim")
+    outbox.append([ConnTaken(born_s)])
+    return outbox
 
 
 def _trim(kept: dict[str, Any], most: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dispatchd.console.signin import new_token, token_hash, write_private
-from dispatchd.links.broker.access import hash_secret
+from protocols.secret import hash_secret
 
 from .client import read_ready
 from .errors import BAD_FILE, OK, CliError

@@ -48,6 +48,15 @@ class TokenAuth(BaseAuthPlugin):  # type: ignore[misc]  # amqtt ships no types
 class DeskBroker(Broker):  # type: ignore[misc]
     """amqtt, but a message keeps its QoS, and retained ones go only to who subscribed to them."""
 
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """One connection from beginning to end; at the end it is closed, whatever happened."""
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        finally:
+            writer.close()
+
     async def _handle_message_delivery(
         self, client_session: Session, handler: Any, wait_deliver: "asyncio.Future[Any]"
     ) -> bool:

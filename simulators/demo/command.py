@@ -1,7 +1,7 @@
 """`dispatch-sim demo`: daemon, broker, store and a town, started together, and a word on what to try.
 
 Exit codes: 0 ended in order (with --once: played to the end), 1 the daemon did not come up or went away,
-2 wrong usage, 3 the scenario of --once could not be played to its end.
+2 wrong usage, 3 the scenario of --once could not be played to its end, 143 told to stop by SIGTERM before it was.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import asyncio
 import random
 import shlex
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -34,6 +35,7 @@ from .once import Numbers, OnceError, play
 
 ONCE_PACE: Final = 6.0
 FLEET_STOP_S: Final = 10.0
+TERMINATED: Final = 143
 MARK: Final = ".dispatch-demo"
 """In a folder that a demo made: only such a one is emptied."""
 EXAMPLE: Final = """examples:
@@ -42,7 +44,7 @@ EXAMPLE: Final = """examples:
   last line
 
 exit codes: 0 ended in order; 1 the daemon did not come up or went away; 2 wrong usage;
-            3 the scenario of --once could not be played to its end
+            3 the scenario of --once could not be played to its end; 143 told to stop before it was
 """
 
 
@@ -65,6 +67,9 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--press-every", type=float, metavar="S", help="some pillar is pressed, on average every S s"
     )
     parser.add_argument(
+        "--broker", choices=["auto", "amqtt", "mosquitto"], default="auto", help="default auto"
+    )
+    parser.add_argument(
         "--real", action="store_true", help="terminals go deaf and lose network by themselves"
     )
     parser.add_argument("--lang", choices=["zh", "en"], help="default by LANG")
@@ -81,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         code = _failed(errors, 1)
     except* (OnceError, ApiError) as errors:
         code = code or _failed(errors, 3)
+    except* asyncio.CancelledError:
+        code = TERMINATED
     if numbers is not None:
         show(numbers, as_json=args.json)
     return code
@@ -114,10 +121,13 @@ def show(numbers: Numbers, *, as_json: bool) -> None:
 
 
 async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     lang = language(args.lang)
     say = words(lang)
     print(say.starting.format(dir=directory), file=sys.stderr)
-    async with _daemon(directory) as (daemon, ready), asyncio.TaskGroup() as group:
+    async with _daemon(directory, args.broker) as (daemon, ready), asyncio.TaskGroup() as group:
         print(say.up.format(http=ready.http, mqtt=ready.mqtt), file=sys.stderr)
         watch = group.create_task(daemon.died(), name="watch the daemon")
         fleet = await _fleet(args, directory, ready)
@@ -130,8 +140,8 @@ async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
 
 
 @asynccontextmanager
-async def _daemon(directory: Path) -> AsyncIterator[tuple[Daemon, Ready]]:
-    daemon = Daemon(directory)
+async def _daemon(directory: Path, broker: str) -> AsyncIterator[tuple[Daemon, Ready]]:
+    daemon = Daemon(directory, broker)
     try:
         yield daemon, await daemon.start(SITE_FILE)
     finally:

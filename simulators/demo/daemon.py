@@ -47,8 +47,9 @@ class Daemon:
     the end.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, broker: str = "auto") -> None:
         self.directory = directory
+        self._broker = broker
         self.log = directory / "daemon.log"
         self._process: Process | None = None
 
@@ -75,7 +76,7 @@ class Daemon:
         settings.write_text(SETTINGS, encoding="utf-8")
         return [
             *(sys.executable, "-m", "dispatchd", "run", "--dir", str(self.directory), "--site", str(site)),
-            *("--config", str(settings), "--http", "127.0.0.1:0", "--broker", "auto"),
+            *("--config", str(settings), "--http", "127.0.0.1:0", "--broker", self._broker),
         ]
 
     async def _ready_line(self) -> Ready:

@@ -63,6 +63,14 @@ async def test_incidents_come_in_working_order() -> None:
         assert order == [terminal, first, second, owned]
 
 
+async def test_a_silent_incident_comes_before_a_louder_one() -> None:
+    async with desk() as at:
+        loud = await at.press("t-s", "emergency")
+        quiet = await at.press("pil-n", "duress")
+        docs = (await at.get("chief", "/incidents")).json()["items"]
+        assert [(doc["id"], doc["silent"]) for doc in docs] == [(quiet, True), (loud, False)]
+
+
 async def test_a_broadcast_lists_who_has_not_heard_and_why() -> None:
     async with desk() as at:
         for device in ("t-n", "t-v"):

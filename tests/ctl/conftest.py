@@ -30,7 +30,7 @@ class Station:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="station")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="station", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

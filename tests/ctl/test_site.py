@@ -11,7 +11,7 @@ from dispatchd import cli
 from dispatchd.console.signin import token_hash
 from dispatchd.ctl import errors
 from dispatchd.ctl.site import difference, to_toml
-from dispatchd.links.broker.access import verify_secret
+from protocols.secret import verify_secret
 from protocols.site import load
 
 from .conftest import Station

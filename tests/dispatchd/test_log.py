@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from dispatchd import log
-from dispatchd.links.broker.access import hash_secret
+from protocols.secret import hash_secret
 
 
 @pytest.fixture(autouse=True)

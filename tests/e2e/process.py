@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dispatchd.links.broker.access import hash_secret
+from protocols.secret import hash_secret
 from tests.e2e.wire import Connection
 
 ROOT = Path(__file__).parents[2]

@@ -52,7 +52,7 @@ def receipted(effects: list[Effect]) -> list[tuple[str, int]]:
 async def until(what: Callable[[], object], within_s: float = PATIENCE_S) -> None:
     """Returns as soon as `what()` is true; TimeoutError at the end of the time."""
     async with asyncio.timeout(within_s):
-        while not what():  # noqa: ASYNC110 -- stores and states tell nobody
+        while not what():
             await asyncio.sleep(0.01)
 
 

@@ -90,7 +90,7 @@ async def soon(what: Any) -> Any:
 
 async def until(what: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not what():  # noqa: ASYNC110 -- counters tell nobody
+        while not what():
             await asyncio.sleep(0.01)
 
 

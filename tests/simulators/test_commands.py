@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from devices.credentials import parse
@@ -16,7 +17,7 @@ from simulators import roster
 from simulators.assemble import Manner, assemble
 from simulators.check.run import ALL
 from simulators.cli import main, parser
-from simulators.demo.command import MARK, prepare
+from simulators.demo.command import MARK, TERMINATED, prepare
 from simulators.demo.daemon import Daemon, DaemonError, last_lines
 from simulators.demo.make import SITE_FILE
 from simulators.enrol import write_credentials
@@ -215,3 +216,15 @@ def test_the_page_lists_every_point_as_it_is() -> None:
     for point in ALL:
         who = "both" if len(point.roles) == 2 else point.roles[0]
         assert f"| `{point.id}` | {who} | {point.expected} |" in page
+
+
+def test_a_demo_that_is_told_to_stop_takes_its_daemon_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simulators.cli", "demo", "--once", "--dir", str(tmp_path / "state")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as demo:
+        assert demo.stderr is not None
+        url = next(word for line in demo.stderr for word in line.split() if word.startswith("http://"))
+        demo.terminate()
+        demo.communicate(timeout=30)
+        assert demo.returncode == TERMINATED
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url.rstrip(",") + "/api/v1/health", timeout=5, trust_env=False)

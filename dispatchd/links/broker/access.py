@@ -6,25 +6,18 @@ else, other devices' existence included, is closed to it. Secrets are stored in 
 so that one stored form serves both brokers.
 """
 
-import base64
-import hashlib
-import hmac
 import re
-import secrets
 from typing import Literal
 
 import msgspec
+
+from protocols.secret import is_stored_form
 
 Action = Literal["publish", "receive", "subscribe"]
 
 DAEMON_USER = "dispatchd"
 ID_PATTERN = re.compile(r"[a-z0-9-]{1,32}")
 ROOT_PATTERN = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
-HASH_PATTERN = re.compile(r"\$7\$[1-9][0-9]{0,5}\$[A-Za-z0-9+/=]{8,64}\$[A-Za-z0-9+/=]{88}")
-
-# Secrets are 256-bit random tokens: no dictionary helps against them and slow hashing buys nothing.
-ITERATIONS = 101
-SALT_BYTES = 12
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -34,7 +27,7 @@ class Grant(msgspec.Struct, frozen=True):
     groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not HASH_PATTERN.fullmatch(self.secret_hash):
+        if not is_stored_form(self.secret_hash):
             raise ValueError("secret_hash must be $7$iterations$salt$hash; make it with hash_secret()")
         for group in self.groups:
             _check_id("talk group", group)
@@ -73,32 +66,6 @@ def encode_access(access: Access) -> bytes:
 def decode_access(raw: bytes) -> Access:
     """The list from JSON. Raises msgspec.DecodeError (a ValueError) that says which entry is wrong."""
     return msgspec.json.decode(raw, type=Access)
-
-
-def hash_secret(secret: str, salt: bytes | None = None) -> str:
-    """A secret's stored form: `$7$iterations$salt$hash` (PBKDF2-SHA512, base64); fresh salt by default."""
-    salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
-    return f"$7${ITERATIONS}${_b64(salt)}${_b64(_derive(secret, salt, ITERATIONS))}"
-
-
-def verify_secret(secret: str, secret_hash: str) -> bool:
-    """Whether `secret` is the one stored, in constant time. A malformed stored form verifies nothing."""
-    if not HASH_PATTERN.fullmatch(secret_hash):
-        return False
-    _, _, iterations, salt, expected = secret_hash.split("$")
-    try:
-        salt_bytes, expected_bytes = base64.b64decode(salt), base64.b64decode(expected)
-    except ValueError:
-        return False
-    return hmac.compare_digest(_derive(secret, salt_bytes, int(iterations)), expected_bytes)
-
-
-def _derive(secret: str, salt: bytes, iterations: int) -> bytes:
-    return hashlib.pbkdf2_hmac("sha512", secret.encode("utf-8", "surrogatepass"), salt, iterations)
-
-
-def _b64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")
 
 
 def publish_filters(root: str, device: str) -> tuple[str, ...]:

@@ -42,8 +42,9 @@ from amqtt.mqtt.unsubscribe import UnsubscribePacket
 from amqtt.session import Session
 
 from dispatchd.links.broker import limits
-from dispatchd.links.broker.access import DAEMON_USER, Access, allowed, may_retain, verify_secret
+from dispatchd.links.broker.access import DAEMON_USER, Access, allowed, may_retain
 from dispatchd.links.broker.amqtt_link import Frame, Outbox, PacketStream
+from protocols.secret import verify_secret
 
 log = logging.getLogger("dispatchd.broker")
 

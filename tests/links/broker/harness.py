@@ -12,9 +12,10 @@ from typing import Any, Literal
 import aiomqtt
 import pytest
 
-from dispatchd.links.broker.access import DAEMON_USER, Access, Grant, hash_secret
+from dispatchd.links.broker.access import DAEMON_USER, Access, Grant
 from dispatchd.links.broker.amqtt_broker import GuardedBroker
 from dispatchd.links.broker.process import EmbeddedBroker
+from protocols.secret import hash_secret
 
 Kind = Literal["amqtt", "mosquitto"]
 BOTH = pytest.mark.parametrize("kind", ["amqtt", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])

@@ -10,11 +10,10 @@ from dispatchd.links.broker.access import (
     allowed,
     decode_access,
     encode_access,
-    hash_secret,
     may_retain,
-    verify_secret,
 )
 from dispatchd.links.broker.mosquitto import render_acl, render_config, render_passwords
+from protocols.secret import hash_secret, verify_secret
 from tests.links.broker.harness import GRANTS, ROOT, cast
 from tests.links.broker.table import PUBLISH, RECEIVE
 

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from dispatchd.links.broker import limits
-from dispatchd.links.broker.access import Access, Grant, hash_secret
+from dispatchd.links.broker.access import Access, Grant
+from protocols.secret import hash_secret
 from tests.links.broker.harness import (
     GRANTS,
     PATIENCE_S,

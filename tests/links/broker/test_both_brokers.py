@@ -9,7 +9,8 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from dispatchd.links.broker.access import Access, Grant, hash_secret
+from dispatchd.links.broker.access import Access, Grant
+from protocols.secret import hash_secret
 from tests.links.broker.harness import (
     BOTH,
     ROOT,
