@@ -147,6 +147,7 @@ class Daemon:
         link = MqttLink(address, root, numbers, engine.tell, engine.tell_state, engine.clock.now_ms)
         keeper = Keeper(store, engine)
         link.on_change, link.on_malformed = engine.link_changed, keeper.malformed
+        engine.health.messages = link.counts
         self._link, self._url, self._root = link, address.url, root
         group.create_task(link.run(), name="link")
         group.create_task(keeper.run(), name="keeping")

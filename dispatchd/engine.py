@@ -10,7 +10,7 @@ Whoever reads the state does so inside `settled()`: between batches, when all of
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
-from msgspec import Struct
+from msgspec import Struct, field
 
 from protocols import up
 
@@ -54,7 +54,7 @@ class Committed(NamedTuple):
 
 
 class Health(Struct):
-    """For /health and /metrics. `*_since_ms` are core times, 0 = not so."""
+    """For /health and /metrics. `*_since_ms` are core times, 0 = not so; `messages` are the link's counts."""
 
     now_ms: int = 0
     store_since_ms: int = 0
@@ -68,6 +68,7 @@ class Health(Struct):
     refolds: int = 0
     states_dropped: int = 0
     commit_ms: float = 0.0
+    messages: Counter[str] = field(default_factory=Counter)
 
     @property
     def store_ok(self) -> bool:

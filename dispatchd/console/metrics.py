@@ -38,6 +38,11 @@ METRICS: Final = {
     "dispatchd_inputs_total": Metric("counter", "inputs decided since the start"),
     "dispatchd_batches_total": Metric("counter", "batches committed since the start"),
     "dispatchd_refolds_total": Metric("counter", "times the state was thrown away after a failed commit"),
+    "dispatchd_states_dropped_total": Metric("counter", "states of devices that found the queue full"),
+    "dispatchd_messages_total": Metric(
+        "counter",
+        "MQTT messages by what became of them: up, up_not_stored, malformed_REASON; down, down_dropped",
+    ),
     "dispatchd_journal_seq": Metric("gauge", "newest journal row that the state includes"),
     "dispatchd_devices": Metric("gauge", "devices of the site by kind and presence"),
     "dispatchd_incidents_open": Metric("gauge", "open incidents, drills apart"),
@@ -72,6 +77,9 @@ def _engine(health: Health, state: State) -> Iterator[Sample]:
     yield "dispatchd_inputs_total", "", health.inputs
     yield "dispatchd_batches_total", "", health.batches
     yield "dispatchd_refolds_total", "", health.refolds
+    yield "dispatchd_states_dropped_total", "", health.states_dropped
+    for what in sorted({"up", "down", *health.messages}):
+        yield "dispatchd_messages_total", f'{{what="{what}"}}', health.messages.get(what, 0)
     yield "dispatchd_journal_seq", "", state.seq
 
 

@@ -3,7 +3,7 @@
 `dispatchd.engine.Engine` and every store fit these shapes; the console imports neither.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -45,6 +45,10 @@ class Health(Protocol):
     def batches(self) -> int: ...
     @property
     def refolds(self) -> int: ...
+    @property
+    def states_dropped(self) -> int: ...
+    @property
+    def messages(self) -> Mapping[str, int]: ...
 
 
 class Engine(Protocol):

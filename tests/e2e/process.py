@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from protocols.secret import hash_secret
+from tests.e2e.wire import Connection
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN_S = 30.0
@@ -197,6 +198,15 @@ class Daemon:
         for device in devices:
             self.secrets[device] = f"secret-of-{device}"
             await self.command("secret", device=device, secret_hash=hash_secret(self.secrets[device]))
+        for device in devices:
+            await until(lambda device=device: self._let_in(device))
+
+    async def _let_in(self, device: str) -> bool:
+        try:
+            (await Connection.open(self.port, device, self.secrets[device])).abort()
+        except OSError:
+            return False
+        return True
 
 
 @contextlib.asynccontextmanager
