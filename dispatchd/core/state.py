@@ -77,7 +77,7 @@ class Settings(Struct):
     on_duty: bool = False
     membership_version: int = 0
     membership_applied: int = 0
-    duty_key: str = ""
+    duty_keys: list[str] = []
     tries: int = 0
     next_ms: int = 0
 
