@@ -166,6 +166,7 @@ class Incident(Struct):
     ring_call: str = ""
     wanted: int = 0
     exhausted: bool = False
+    relook_ms: int = 0
     everybody: bool = False
     calls: list[str] = []
     responders: dict[str, Responder] = {}
