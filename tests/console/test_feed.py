@@ -201,10 +201,9 @@ async def test_the_heartbeat_comes_also_while_devices_never_stop_talking() -> No
 async def test_a_fault_of_the_link_is_told_at_once() -> None:
     async with served(heartbeat_s=1000) as (at, port), feed_of(port, "north") as north:
         await take(north)
-        at.engine.link_changed(True)
-        assert (await until(north, "health", "health"))["link_up"] is True
-        at.engine.link_changed(False)
-        assert (await until(north, "health", "health"))["link_up"] is False
+        for up_ in (False, True):
+            at.engine.link_changed(up_)
+            assert (await until(north, "health", "health"))["link_up"] is up_
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_nobody_waits_for_it() -> None:
