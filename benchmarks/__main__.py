@@ -4,7 +4,6 @@ Exit code 0 also when a goal is missed: a figure is no test. 2 for a wrong comma
 """
 
 import argparse
-import asyncio
 import importlib
 import sys
 from typing import Any
@@ -40,7 +39,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python -m benchmarks", description="Figures of dispatchd.", epilog="example: make bench ARGS='storm --json'"
+        "python -m benchmarks",
+        description="Figures of dispatchd.",
+        epilog="example: make bench ARGS='storm --json'",
     )
     parser.add_argument("name", nargs="?", choices=list(NAMES), help="without it: list them")
     parser.add_argument("--json", action="store_true", help="print one JSON object last instead of a table")

@@ -94,7 +94,7 @@ async def _answer(on: Stage, client: aiomqtt.Client) -> None:
         missing = len(on.who)
         async for message in client.messages:
             where = topics.parse_up(BARE_ROOT, str(message.topic))
-            rung = codec.decode_up(where.kind, bytes(message.payload))  # type: ignore[arg-type]
+            rung = codec.decode_up(where.kind, bytes(message.payload))
             assert isinstance(rung, up.Rung)
             receipt = codec.encode(down.Receipt([down.Receipted(rung.key)]))
             sealed = envelope.seal(1, missing, 60_000, 1_800_000_000_000, receipt)

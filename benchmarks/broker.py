@@ -13,8 +13,8 @@ from typing import Final
 
 from dispatchd.links.broker import mosquitto
 from dispatchd.links.broker.access import DAEMON_USER, Access, Grant
-from protocols.secret import hash_secret
 from dispatchd.links.broker.process import find_mosquitto
+from protocols.secret import hash_secret
 
 from .town import Somebody
 
@@ -36,13 +36,10 @@ async def broker(folder: Path, who: Iterable[Somebody]) -> AsyncIterator[int]:
     program = find_mosquitto()
     if program is None:
         raise NoMosquitto("mosquitto is not installed: apt-get install mosquitto")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = _free_port()
-    _write_files(folder.resolve(), port, who)
+    config = _write_files(folder, port, who)
     with (folder / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            program, "-c", str(folder.resolve() / "mosquitto.conf"), stdout=log, stderr=log
-        )
+        process = await asyncio.create_subprocess_exec(program, "-c", str(config), stdout=log, stderr=log)
     try:
         await _serving(port)
         yield port
@@ -51,10 +48,14 @@ async def broker(folder: Path, who: Iterable[Somebody]) -> AsyncIterator[int]:
         await process.wait()
 
 
-def _write_files(folder: Path, port: int, who: Iterable[Somebody]) -> None:
+def _write_files(folder: Path, port: int, who: Iterable[Somebody]) -> Path:
+    folder = folder.resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     users = {one.id: one.secret for one in who} | {BARE_USER: PASSWORD}
     access = Access(
-        ROOT, Grant(hash_secret(PASSWORD)), {user: Grant(hash_secret(secret)) for user, secret in users.items()}
+        ROOT,
+        Grant(hash_secret(PASSWORD)),
+        {user: Grant(hash_secret(secret)) for user, secret in users.items()},
     )
     bare = f"user {BARE_USER}\ntopic readwrite {BARE_ROOT}/#\n"
     own = f"pattern write {BARE_ROOT}/d/%u/up/#\npattern read {BARE_ROOT}/d/%u/down/#\n"
@@ -67,6 +68,7 @@ def _write_files(folder: Path, port: int, who: Iterable[Somebody]) -> None:
     ):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
+    return folder / "mosquitto.conf"
 
 
 async def _serving(port: int) -> None:

@@ -45,6 +45,9 @@ class Town(NamedTuple):
     seconds: float = 45.0
 
 
+DEMO: Final = Town()
+
+
 async def record(folder: Path, town: Town) -> Recording:
     """Plays the city in `folder`."""
     kept = folder / "inputs.pickle"

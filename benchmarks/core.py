@@ -24,7 +24,7 @@ from dispatchd.core.turn import Decision
 from dispatchd.ledger import SNAPSHOT_EVERY, Ledger
 from dispatchd.store import SqliteStore
 from protocols import up
-from protocols.types import Position
+from protocols.types import Key, Position
 
 from . import city, town
 from .child import child
@@ -42,13 +42,13 @@ METRICS: Final = (DECIDE, BYTES, READY)
 
 
 async def measure(
-    runs: int, played: city.Town = city.Town(), devices: int = DEVICES, facts: int = FACTS
+    runs: int, played: city.Town = city.DEMO, devices: int = DEVICES, facts: int = FACTS
 ) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         recording = await city.record(folder, played)
         store = folder / "long.db"
-        fill(store, recording.rows, facts, min(SNAPSHOT_EVERY, facts // 2))
+        fill(store, recording.rows, facts, min(SNAPSHOT_EVERY, facts // 4))
         return [
             decide_row(runs, city.flat(recording.batches)),
             BYTES.row([await _alone(folder, "memory", str(devices)) for _ in range(min(runs, 3))]),
@@ -113,17 +113,17 @@ def bytes_per_device(devices: int) -> float:
     before = tracemalloc.get_traced_memory()[0]
     core.decide(OperatorAsked(ADMIN, ApplySite(town.site(who))), NOW_MS)
     for one in who:
-        _arrive(core, one)
+        arrive(core, one)
     gc.collect()
     return (tracemalloc.get_traced_memory()[0] - before) / devices
 
 
-def _arrive(core: Core, one: town.Somebody) -> None:
+def arrive(core: Core, one: town.Somebody) -> None:
     """As decoded from the wire: nothing of it is shared between devices."""
     position = Position(one.lat, one.lon, 5.0, 100)
     said: list[up.Up] = [
         up.Hello(b"nonce-of-8", 1, f"boot-{one.id}"),
-        up.Applied(up.Key(f"boot-{one.id}", 1), "membership", 1),
+        up.Applied(Key(f"boot-{one.id}", 1), "membership", 1),
         up.State(1, position, 80, 70, 60, firmware="1.0"),
     ]
     for message in said:
@@ -134,7 +134,9 @@ def _arrive(core: Core, one: town.Somebody) -> None:
 
 
 def ready_s(file: Path) -> float:
-    """Until the first batch of a new life is on disk, its snapshot too where one is due."""
+    """Until the first batch of a new life is on disk and the snapshot that is due then is made.
+
+    It is not saved: every run is to find the same journal."""
     begin = monotonic()
     with closing(SqliteStore(file)) as store:
         ledger = Ledger(store)
@@ -142,7 +144,7 @@ def ready_s(file: Path) -> float:
         batch = ledger.decide([DaemonStarted(store.next_start(), store.generation())], now_ms, now_ms)
         ledger.keep(batch, ledger.write(batch))
         if ledger.wants_snapshot():
-            ledger.snapshot()  # saved on a copy's behalf only: the next run must find the same journal
+            ledger.snapshot()
         return monotonic() - begin
 
 

@@ -54,11 +54,11 @@ class Hand:
 
 
 @asynccontextmanager
-async def daemon(folder: Path, broker: Broker, site: str = "", record: Path | None = None) -> AsyncIterator[Hand]:
+async def daemon(
+    folder: Path, broker: Broker, site: str = "", record: Path | None = None
+) -> AsyncIterator[Hand]:
     """A new daemon in `folder`, connected to its broker."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings = folder / "settings.json"
-    settings.write_bytes(msgspec.json.encode(Config(str(folder), site, Http(f"{HOST}:0"), broker)))
+    settings = _write_settings(Config(str(folder), site, Http(f"{HOST}:0"), broker))
     options = [] if record is None else ["--record", str(record)]
     if "BENCH_PROFILE" in os.environ:
         options += ["--profile", os.environ["BENCH_PROFILE"]]
@@ -68,6 +68,13 @@ async def daemon(folder: Path, broker: Broker, site: str = "", record: Path | No
             yield hand
         finally:
             await hand.close()
+
+
+def _write_settings(config: Config) -> Path:
+    config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = config.directory / "settings.json"
+    file.write_bytes(msgspec.json.encode(config))
+    return file
 
 
 # --- the process ------------------------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ from dispatchd.store import SqliteStore
 from dispatchd.store.base import NewRow, Row, Snapshot
 
 COMMIT_ROWS: Final = 10_000
-SITE_KINDS: Final = frozenset({"Started", "SiteSet", "EntrySet", "EntryRemoved", "SecretSet", "MembershipSet"})
+SITE_KINDS: Final = frozenset(
+    {"Started", "SiteSet", "EntrySet", "EntryRemoved", "SecretSet", "MembershipSet"}
+)
 _ID: Final = re.compile(r"[a-z]1-(\d+)")
 _state = msgspec.msgpack.Encoder()
 

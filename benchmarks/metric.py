@@ -50,7 +50,9 @@ class Metric(Struct, frozen=True):
 
     def row(self, ours: Sequence[float], baseline: Sequence[float] = ()) -> Row:
         """Of one sample per run; as many of the baseline, or none."""
-        assert bool(baseline) == bool(self.baseline_name), f"{self.name}: a baseline has a name, and only then"
+        assert bool(baseline) == bool(self.baseline_name), (
+            f"{self.name}: a baseline has a name, and only then"
+        )
         mine, other = median(ours), median(baseline) if baseline else None
         ratio = None if other is None else mine / other
         judged = mine if ratio is None else ratio

@@ -47,6 +47,9 @@ class Town(NamedTuple):
     seconds: float = SECONDS
 
 
+DEMO: Final = Town()
+
+
 class Outcome(NamedTuple):
     """What the clients said of one run, and what the file held afterwards."""
 
@@ -55,7 +58,7 @@ class Outcome(NamedTuple):
     doubled: int
 
 
-async def measure(runs: int, town: Town = Town()) -> list[Row]:
+async def measure(runs: int, town: Town = DEMO) -> list[Row]:
     storms, floods, bare = [], [], []
     for _ in range(runs):
         storms.append(await _run(town, lambda on: on.fleet.ask(do="burst", each=EACH)))
@@ -99,14 +102,16 @@ def p99(took_ms: list[float]) -> float:
 def bare_rate(seconds: float) -> float:
     """Alarms a second that SQLite alone keeps, each in a transaction of its own, set as ours is."""
     body = codec.encode(up.Alarm(Key(PRESS, 1), age_ms=0))
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        with closing(sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)) as db:
-            for pragma in WRITER_PRAGMAS:
-                db.execute(pragma).fetchall()
-            db.execute("CREATE TABLE alarm (id INTEGER PRIMARY KEY, device TEXT, received_ms INTEGER, body BLOB)")
-            begin, count = monotonic(), 0
-            while monotonic() < begin + seconds:
-                count += 1
-                row = (f"pillar-{count % PILLARS}", 1_800_000_000_000 + count, body)
-                db.execute("INSERT INTO alarm (device, received_ms, body) VALUES (?, ?, ?)", row)
-            return count / (monotonic() - begin)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        closing(sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)) as db,
+    ):
+        for pragma in WRITER_PRAGMAS:
+            db.execute(pragma).fetchall()
+        db.execute("CREATE TABLE alarm (id INTEGER PRIMARY KEY, device TEXT, received_ms INTEGER, body BLOB)")
+        begin, count = monotonic(), 0
+        while monotonic() < begin + seconds:
+            count += 1
+            row = (f"pillar-{count % PILLARS}", 1_800_000_000_000 + count, body)
+            db.execute("INSERT INTO alarm (device, received_ms, body) VALUES (?, ?, ?)", row)
+        return count / (monotonic() - begin)

@@ -58,4 +58,9 @@ def site(who: list[Somebody], rules: dict[str, float] | None = None) -> dict[str
 def _entry(one: Somebody) -> dict[str, Any]:
     if one.role == "pillar":
         return {"id": one.id, "kind": "pillar", "unit": "station", "lat": one.lat, "lon": one.lon}
-    return {"id": one.id, "kind": "terminal", "unit": "station", "patrol": one.id.replace("terminal", "patrol")}
+    return {
+        "id": one.id,
+        "kind": "terminal",
+        "unit": "station",
+        "patrol": one.id.replace("terminal", "patrol"),
+    }

@@ -36,6 +36,7 @@ class Need:
 
 NEEDS = {
     "mosquitto": Need(lambda: find_program("mosquitto"), "apt-get install mosquitto mosquitto-clients"),
+    "systemd": Need(lambda: find_program("systemd-analyze"), "apt-get install systemd"),
 }
 
 

@@ -120,6 +120,8 @@ def where(turn: Turn, device: str, said: Position | None) -> Position | None:
 
 
 def _act_on_new(turn: Turn, incident: Incident) -> None:
+    if incident.silent and care.told(turn, incident.device):
+        care.hush(turn, incident)
     owner.escalate(turn, incident, "opened")
     if not incident.hold:
         rings.start(turn, incident, "opened")
@@ -180,10 +182,18 @@ def split(turn: Turn, incident: Incident, alarm: str, by: str) -> str | None:
 
 def said_cancel(turn: Turn, device: str, said: up.Cancel) -> None:
     """A note to the owner, never an end."""
-    incident = _joins(turn, device, "one-key", drill=False) or _joins(turn, device, "one-key", drill=True)
-    if incident is not None and not incident.cancelled:
+    incident = _cancelled(turn, device, said)
+    if incident is not None and not incident.ended_ms and not incident.cancelled:
         turn.record(f.CitizenCancelled(incident.incident, device, said.key))
     turn.receipt(device, said.key, incident.incident if incident else "")
+
+
+def _cancelled(turn: Turn, device: str, said: up.Cancel) -> Incident | None:
+    """The incident of the alarm it names, so that an old double touches no new one; else the newest open here."""
+    if said.alarm is None:
+        return _joins(turn, device, "one-key", drill=False) or _joins(turn, device, "one-key", drill=True)
+    known = turn.state.seen.get(device, {}).get(key_text(said.alarm))
+    return turn.state.incidents.get(known[1]) if known else None
 
 
 def said_reply(turn: Turn, device: str, said: up.Reply) -> None:

@@ -115,7 +115,7 @@ def _tell_others(turn: Turn, incident: Incident, patrol: str) -> None:
     """Who else accepted is part of the call; its new revision is sent once."""
     for id_ in incident.calls:
         ladder = turn.state.ladders.get(id_)
-        if ladder is None or ladder.expired:
+        if ladder is None or ladders.over(turn, ladder):
             continue
         for place in ladder.places.values():
             other = incident.responders.get(place.patrol or "")

@@ -147,7 +147,7 @@ def _seen_from(
             here = (live.position.lat, live.position.lon)
             return (
                 round(geo.distance_m(here, there), 1),
-                round(geo.bearing_deg(here, there), 1),
+                round(geo.bearing_deg(here, there), 1) % 360,
                 turn.now - live.position_ms,
             )
     return None, None, None

@@ -11,7 +11,7 @@ from protocols.prompts import PROMPTS
 from . import facts as f
 from . import ladder as ladders
 from . import rings
-from .state import RESPONDING, Incident
+from .state import RESPONDING, RINGING_KINDS, Incident, Ladder
 from .turn import Turn
 
 
@@ -29,15 +29,28 @@ def truth(turn: Turn, incident: Incident) -> str:
     return _taken(turn, incident) or ("delivered" if incident.prompt else "")
 
 
-def refresh(turn: Turn, incident: Incident) -> None:
-    """Tell the pillar if what is true has changed."""
+def refresh(turn: Turn, incident: Incident, *, again: bool = False) -> None:
+    """Tell the pillar if what is true has changed; `again` also if it has not."""
     code = truth(turn, incident)
     also = _taken(turn, incident) if code == "coming" else ""
-    same = f"{code} {also}".strip() == incident.prompt
-    if pillar_of(turn, incident) is None or incident.silent or not code or same:
+    same = f"{code} {also}".strip() == incident.prompt and not again
+    if pillar_of(turn, incident) is None or silenced(turn, incident) or not code or same:
         return
     if not _newer_incident(turn, incident):
         prompt(turn, incident, code, also)
+
+
+def after_end(turn: Turn, ended: Incident) -> None:
+    """What is still open at this pillar is told again: the end of the other has put its light out."""
+    for other in sorted(turn.index.open_at[ended.device]):
+        refresh(turn, turn.state.incidents[other], again=True)
+
+
+def silenced(turn: Turn, incident: Incident) -> bool:
+    """While one incident of a device is silent nothing is heard there, whichever incident it is of."""
+    return incident.silent or any(
+        turn.state.incidents[other].silent for other in turn.index.open_at[incident.device]
+    )
 
 
 def _taken(turn: Turn, incident: Incident) -> str:
@@ -49,13 +62,13 @@ def _taken(turn: Turn, incident: Incident) -> str:
 
 
 def _newer_incident(turn: Turn, incident: Incident) -> bool:
-    """Another open incident of this pillar has its word; an old or a drill one keeps quiet."""
+    """Another open incident of this pillar has its word: a citizen's before a tamper, a real one before a drill."""
     others = [turn.state.incidents[i] for i in turn.index.open_at[incident.device]]
-    return any(
-        o.opened_ms > incident.opened_ms or (incident.drill and not o.drill)
-        for o in others
-        if o is not incident
-    )
+    return any(_word(o) > _word(incident) for o in others)
+
+
+def _word(incident: Incident) -> tuple[bool, bool, int]:
+    return not incident.drill, incident.kind in RINGING_KINDS, incident.opened_ms
 
 
 def prompt(turn: Turn, incident: Incident, code: str, also: str = "", **more: Any) -> None:
@@ -76,8 +89,21 @@ def prompt(turn: Turn, incident: Incident, code: str, also: str = "", **more: An
 
 def hush(turn: Turn, incident: Incident) -> None:
     """The incident has become silent: the pillar stops at once, and nobody there may notice why."""
-    if pillar_of(turn, incident) is not None:
-        prompt(turn, incident, "silent")
+    if pillar_of(turn, incident) is None:
+        return
+    before = told(turn, incident.device)
+    prompt(turn, incident, "silent")
+    for ladder in before:
+        ladders.supersede(turn, ladder.item, incident.prompt_item)
+
+
+def told(turn: Turn, device: str) -> list[Ladder]:
+    """What was said to the people at this pillar and may still be repeated."""
+    return [
+        ladder
+        for ladder in turn.state.ladders.values()
+        if ladder.kind in ladders.TELLING and device in ladder.places and not ladders.over(turn, ladder)
+    ]
 
 
 def order(turn: Turn, incident: Incident, kind: str, patrols: set[str], by: str, text: str = "") -> None:

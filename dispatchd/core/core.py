@@ -51,6 +51,7 @@ class Core:
         turn = Turn(self.state, self.index, max(now_ms, self.state.now_ms))
         self.state.now_ms = turn.now
         result = _ROUTES[type(asked)](turn, asked)
+        _tell_pillars(turn)
         return Decision(turn.facts, turn.effects, result)
 
     def apply(self, fact: f.Fact, now_ms: int, seq: int = 0) -> None:
@@ -81,6 +82,17 @@ class Core:
     def deadline(self) -> int | None:
         """Core time of the next Tick; in the past when it is overdue."""
         return self.index.heap[0][0] if self.index.heap else None
+
+
+def _tell_pillars(turn: Turn) -> None:
+    """What the citizen was told may be true no more: a patrol is lost, another incident of his pillar has ended."""
+    for fact in list(turn.facts):
+        if isinstance(fact, f.PatrolLost | f.StoodDown | f.Ended | f.Merged):
+            incident = turn.state.incidents.get(fact.incident)
+            if incident is not None and not incident.ended_ms:
+                care.refresh(turn, incident)
+            elif incident is not None:
+                care.after_end(turn, incident)
 
 
 # --- devices ----------------------------------------------------------------------------------------------------
@@ -119,7 +131,7 @@ def _rung(turn: Turn, device: str, said: up.Rung) -> None:
 def _failed(turn: Turn, item: str, device: str) -> None:
     """Its device will not present it: another way at once; a call may have nobody left to wait for."""
     found = turn.state.ladders[item]
-    if found.kind in ROUTED and not found.superseded and not found.expired:
+    if found.kind in ROUTED and not ladder.over(turn, found):
         ladder.try_routes(turn, found, [found.places[device]])
     if found.kind == "call" and (incident := turn.state.incidents.get(found.about)) is not None:
         rings.settle(turn, incident)
@@ -168,7 +180,7 @@ def _resend(turn: Turn, by: str, asked: c.Resend) -> Done | Refusal:
     about = turn.state.broadcasts.get(found.about) or turn.state.incidents.get(found.about) if found else None
     if found is None or about is None or not commands_unit(turn, by, about.unit):
         return Refusal("unknown-item", f"there is no item {asked.item} in your unit")
-    if found.superseded or found.expired:
+    if ladder.over(turn, found):
         return Refusal("over", f"{asked.item} is cancelled or expired; send it anew")
     return Done({"item": asked.item}, {"tried": ladder.routes_now(turn, found)})
 

@@ -31,6 +31,8 @@ def heard(turn: Turn, device: str) -> Live:
         turn.record(f.DeviceOnline(device, conn, boot))
         live = turn.state.live[device]
         ladders.resend(turn, device)
+        if device in turn.state.settings:
+            send_settings(turn, device)
     live.heard_ms = turn.now
     return live
 
@@ -152,7 +154,8 @@ def _duty_of(turn: Turn, entry: Device) -> bool:
 
 def settings_due(turn: Turn, device: str) -> None:
     """Timer; a fact that changed the settings armed it at once, a try armed the next."""
-    if settings_of(turn.state, device).next_ms <= turn.now:
+    settings = turn.state.settings.get(device)
+    if settings is not None and settings.next_ms <= turn.now:
         send_settings(turn, device)
 
 

@@ -53,7 +53,7 @@ def _call(turn: Turn, by: str, incident: Incident, asked: c.CallMore) -> Result:
         for p in turn.state.site.patrol.values()
         if p.id in wanted
     ]
-    picked = [one for one in everyone if _callable(one, by_name)]
+    picked = [one for one in everyone if _callable(one, by_name) or _asked_in_vain(turn, incident, one)]
     if not picked:
         return Refusal("nobody", "none of these patrols can be called now: " + _reasons(everyone))
     look = candidates.looked(everyone, picked, None)
@@ -66,6 +66,14 @@ def _callable(one: f.Candidate, by_name: set[str]) -> bool:
     if not one.devices or one.why in ("raised-it", "accepted", "en-route", "on-scene", "called"):
         return False
     return one.why != "off-duty" or one.patrol in by_name
+
+
+def _asked_in_vain(turn: Turn, incident: Incident, one: f.Candidate) -> bool:
+    """Called before, not answered, and that ring is over: a human may ask once more."""
+    if one.why != "called" or not one.devices:
+        return False
+    call = turn.state.calls.get(incident.responders[one.patrol].call)
+    return call is None or bool(call.closed)
 
 
 def _reasons(everyone: list[f.Candidate]) -> str:
@@ -117,8 +125,8 @@ def _hazard(turn: Turn, by: str, incident: Incident, asked: c.SetHazard) -> Resu
 
 
 def _ask(turn: Turn, by: str, incident: Incident, asked: c.Ask) -> Result:
-    if incident.silent:
-        return Refusal("silent", "a silent incident asks nothing aloud at the pillar")
+    if care.silenced(turn, incident):
+        return Refusal("silent", "a silent incident is open there: nothing is asked aloud at the pillar")
     if care.pillar_of(turn, incident) is None:
         return Refusal("no-pillar", "only a pillar can be asked")
     return Done(
@@ -269,9 +277,10 @@ def relieve(turn: Turn, by: str, asked: c.Relieve) -> Result:
 
 
 def take_relief(turn: Turn, by: str, asked: c.TakeRelief) -> Result:
+    """What the predecessor took since the offer passes, too, as far as the successor commands it."""
     if turn.state.reliefs.get(asked.predecessor) != by:
         return Refusal("no-relief", f"{asked.predecessor} has offered you nothing")
-    own = _open_of(turn, asked.predecessor)
+    own = [i for i in _open_of(turn, asked.predecessor) if sees_incident(turn, by, i)]
     police = turn.state.site.operator[by].police
     turn.record(f.Relieved(asked.predecessor, by, [i.incident for i in own], police))
     for incident in own:

@@ -15,6 +15,7 @@ from protocols.types import REASONS
 
 from . import facts as f
 from .effects import SendGroup
+from .fold.ladder import ROUTED
 from .state import ACKNOWLEDGED, DELIVERED, PRESENTED, RUNG_OF, Incident, Ladder, Live, Place
 from .turn import Turn
 
@@ -102,7 +103,7 @@ def place_due(turn: Turn, id_: str) -> None:
     item, _, device = id_.partition(" ")
     ladder = turn.state.ladders.get(item)
     place = ladder.places.get(device) if ladder else None
-    if ladder is None or place is None or not waiting(ladder, place) or not online(turn, device):
+    if ladder is None or place is None or not waiting(turn, ladder, place) or not online(turn, device):
         return
     if place.next_ms > turn.now:
         turn.index.arm(place.next_ms, "place", id_)
@@ -110,8 +111,13 @@ def place_due(turn: Turn, id_: str) -> None:
         send(turn, ladder, place)
 
 
-def waiting(ladder: Ladder, place: Place) -> bool:
-    return not (ladder.superseded or ladder.expired or place.left) and place.rung < DELIVERED
+def over(turn: Turn, ladder: Ladder) -> bool:
+    """Nothing of it is sent any more: something newer has its place, or its time is up (even before its Tick)."""
+    return ladder.superseded or ladder.expired or turn.now >= ladder.expires_ms
+
+
+def waiting(turn: Turn, ladder: Ladder, place: Place) -> bool:
+    return not (over(turn, ladder) or place.left) and place.rung < DELIVERED
 
 
 def pending(turn: Turn, device: str) -> list[tuple[Ladder, Place]]:
@@ -122,7 +128,7 @@ def pending(turn: Turn, device: str) -> list[tuple[Ladder, Place]]:
         for i in items
         if i in turn.state.ladders
     ]
-    return [(ladder, place) for ladder, place in found if waiting(ladder, place)][:RESEND_MAX]
+    return [(ladder, place) for ladder, place in found if waiting(turn, ladder, place)][:RESEND_MAX]
 
 
 def resend(turn: Turn, device: str) -> None:
@@ -210,7 +216,7 @@ def why_not(ladder: Ladder, place: Place, live: Live | None) -> str:
 def route_due(turn: Turn, item: str) -> None:
     """Timer of a routed item: who has not heard by now gets the next way; until everybody has or no way is left."""
     ladder = turn.state.ladders.get(item)
-    if ladder is None or ladder.superseded or ladder.expired:
+    if ladder is None or over(turn, ladder) or ladder.kind not in ROUTED:
         return
     step_ms = int(turn.index.rules(_unit_of_item(turn, ladder)).second_route_after_s * 1000)
     if turn.now >= ladder.opened_ms + step_ms:

@@ -20,14 +20,15 @@ from .turn import Turn
 EVERYBODY, BY_HAND = 4, 5
 BUSY: Final = RESPONDING | {"called"}
 LOOKED_AGAIN: Final = "looked-again"
+AGAIN: Final = frozenset({"press", "owner"})
+"""Rings started for these reasons also ask those who were called before and did not come."""
 
 
 def enough(turn: Turn, incident: Incident) -> bool:
     """Volunteers alone never count as enough."""
     forces = [_force(turn, r.patrol) for r in incident.responders.values() if r.place in RESPONDING]
-    if incident.kind == "tamper":
-        return bool(forces)
-    return len(forces) >= wanted(turn, incident) and any(force != "volunteer" for force in forces)
+    least = 1 if incident.kind == "tamper" else wanted(turn, incident)
+    return len(forces) >= least and any(force != "volunteer" for force in forces)
 
 
 def wanted(turn: Turn, incident: Incident) -> int:
@@ -54,7 +55,7 @@ def _next(turn: Turn, incident: Incident, ring: int, why: str, needed: int = 0) 
     """Open the first ring from `ring` on that has anybody; none left is said once, and looked at again later."""
     quiet = incident.exhausted and why == LOOKED_AGAIN
     for number in range(ring, _last_ring(incident) + 1):
-        seen = look(turn, incident, number, again=why == "press")
+        seen = look(turn, incident, number, again=why in AGAIN)
         if seen.chosen or not quiet:
             open_ring(turn, incident, number, why, seen, needed=needed)
         if seen.chosen:

@@ -57,7 +57,7 @@ def _incident_opened(state: State, index: Index, fact: f.IncidentOpened, now: in
         fact.hold_until_ms,
         fact.split_from,
     )
-    incident.unowned_since_ms = incident.last_press_ms = now
+    incident.unowned_since_ms = now
     state.incidents[fact.incident] = incident
     index.open_at[fact.device].add(fact.incident)
     if fact.hold_until_ms:
@@ -136,6 +136,7 @@ def _split_off(state: State, index: Index, incident: Incident, fact: f.SplitOff,
     incident.press_count -= len(moved)
     if (new := state.incidents.get(fact.new)) is not None:
         new.presses, new.press_count = [*new.presses, *moved], new.press_count + len(moved)
+        new.last_press_ms = max((press.pressed_ms for press in new.presses), default=now)
 
 
 @folds(f.Forgotten)

@@ -25,7 +25,10 @@ def _ring_opened(state: State, index: Index, incident: Incident, fact: f.RingOpe
         fact.call, incident.incident, fact.ring, fact.wanted, now, fact.deadline_ms, patrols
     )
     for c in chosen:
-        incident.responders[c.patrol] = Responder(c.patrol, "called", fact.call, now, distance_m=c.distance_m)
+        before = incident.responders.get(c.patrol)
+        incident.responders[c.patrol] = Responder(
+            c.patrol, "called", fact.call, now, distance_m=c.distance_m, keys=before.keys if before else []
+        )
     _call_ladder(state, index, incident, fact, now)
     index.arm(fact.deadline_ms, "ring", incident.incident)
 
