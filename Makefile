@@ -4,7 +4,7 @@
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-JOBS   ?= 2
+JOBS   ?= 4  # more than cores: many tests wait for time to pass
 CODE   := dispatchd devices protocols simulators $(wildcard benchmarks) tests
 LOCKS  := requirements/runtime.txt requirements/build.txt requirements/dev.txt
 

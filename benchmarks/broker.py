@@ -13,8 +13,8 @@ from typing import Final
 
 from dispatchd.links.broker import mosquitto
 from dispatchd.links.broker.access import DAEMON_USER, Access, Grant
-from protocols.secret import hash_secret
 from dispatchd.links.broker.process import find_mosquitto
+from protocols.secret import hash_secret
 
 from .town import Somebody
 

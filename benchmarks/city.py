@@ -78,7 +78,7 @@ async def _city(folder: Path, town: Town, hand: Hand) -> AsyncIterator[None]:
 
 async def _all_on_line(hand: Hand, wanted: int) -> None:
     async with asyncio.timeout(START_TIMEOUT_S):
-        while sum(one["online"] for one in (await hand.read("/fleet"))["items"]) < wanted:  # noqa: ASYNC110
+        while sum(one["online"] for one in (await hand.read("/fleet"))["items"]) < wanted:
             await asyncio.sleep(0.2)
 
 
