@@ -77,7 +77,7 @@ class Settings(Struct):
     on_duty: bool = False
     membership_version: int = 0
     membership_applied: int = 0
-    duty_key: str = ""
+    duty_keys: list[str] = []
     tries: int = 0
     next_ms: int = 0
 
@@ -166,6 +166,7 @@ class Incident(Struct):
     ring_call: str = ""
     wanted: int = 0
     exhausted: bool = False
+    relook_ms: int = 0
     everybody: bool = False
     calls: list[str] = []
     responders: dict[str, Responder] = {}

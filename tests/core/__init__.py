@@ -1,0 +1,1 @@
+"""The core by itself: old journals, and what no scenario tells."""
