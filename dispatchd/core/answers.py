@@ -99,7 +99,8 @@ def _moved(turn: Turn, incident: Incident, responder: Responder, before: str) ->
     else:
         rings.settle(turn, incident)
     care.refresh(turn, incident)
-    _tell_others(turn, incident, responder.patrol)
+    if (responder.place in RESPONDING) != (before in RESPONDING):
+        _tell_others(turn, incident, responder.patrol)
 
 
 def _leaves_others(turn: Turn, incident: Incident, patrol: str) -> None:

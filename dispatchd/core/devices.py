@@ -113,15 +113,18 @@ def said_duty(turn: Turn, device: str, said: up.Duty) -> None:
     if entry is None or entry.patrol is None:
         turn.receipt(device, said.key, refused="no-patrol")
         return
-    if _newer(settings_of(turn.state, device).duty_key, said.key):
+    if _newer(settings_of(turn.state, device).duty_keys, said.key):
         turn.record(f.DutySet(entry.patrol, said.on, device, said.key, device))
         patrol_changed(turn, entry.patrol)
     turn.receipt(device, said.key)
 
 
-def _newer(last: str, key: Key) -> bool:
-    boot, _, seq = last.rpartition("/")
-    return last != key_text(key) and (boot != key.boot or key.seq > int(seq or 0))
+def _newer(known: list[str], key: Key) -> bool:
+    """Not a double, and within a boot not older than the last."""
+    if not known or key_text(key) in known:
+        return not known
+    boot, _, seq = known[-1].rpartition("/")
+    return boot != key.boot or key.seq > int(seq)
 
 
 def patrol_changed(turn: Turn, patrol: str) -> None:

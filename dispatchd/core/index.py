@@ -165,8 +165,8 @@ def rebuild(state: State, now_ms: int) -> Index:
         index.arm(now_ms, "forget", broadcast.broadcast)
     for id_ in state.verify:
         index.arm(now_ms, "verify", id_)
-    for id_ in state.settings:
-        index.arm(now_ms, "settings", id_)
+    for id_, settings in state.settings.items():
+        index.arm(max(now_ms, settings.next_ms), "settings", id_)
     return index
 
 

@@ -64,7 +64,8 @@ def _next(turn: Turn, incident: Incident, ring: int, why: str, needed: int = 0) 
             turn.record(f.RingClosed(incident.incident, incident.ring_call, "empty"))
     if quiet:
         relook_ms = int(turn.rules(incident).relook_s * 1000)
-        turn.index.arm(turn.now + relook_ms, "ring", incident.incident)
+        incident.relook_ms = turn.now + relook_ms
+        turn.index.arm(incident.relook_ms, "ring", incident.incident)
     else:
         turn.record(f.RingsExhausted(incident.incident, accepted_count(incident)))
 
@@ -126,15 +127,17 @@ def _drills_give_way(turn: Turn, patrols: set[str]) -> None:
 
 
 def stand_down(turn: Turn, incident: Incident, patrols: Iterable[str], reason: str, by: str = "") -> str:
-    """Tell these patrols, on every terminal that was called, that they are not needed; the item's id or ""."""
-    names = sorted(patrols)
-    if not names:
-        return ""
-    item, calls = turn.next_id("s"), [incident.responders[p].call for p in names]
-    devices = devices_of(turn, incident, set(names))
-    expires = turn.now + int(turn.rules(incident).item_ttl_s * 1000)
-    turn.record(f.StoodDown(incident.incident, item, calls[-1], names, devices, reason, expires, by))
-    ladders.send_all(turn, item)
+    """Tell these patrols, on every terminal that was called, that they are not needed; the last item's id or ""."""
+    by_call: dict[str, list[str]] = {}
+    for patrol in sorted(patrols):
+        by_call.setdefault(incident.responders[patrol].call, []).append(patrol)
+    item = ""
+    for call, names in by_call.items():
+        item = turn.next_id("s")
+        devices = devices_of(turn, incident, set(names))
+        expires = turn.now + int(turn.rules(incident).item_ttl_s * 1000)
+        turn.record(f.StoodDown(incident.incident, item, call, names, devices, reason, expires, by))
+        ladders.send_all(turn, item)
     return item
 
 
@@ -230,7 +233,11 @@ def ring_due(turn: Turn, id_: str) -> None:
 
 def _look_again(turn: Turn, incident: Incident) -> None:
     """Somebody may have come on line or become free since the rings were exhausted."""
-    if incident.exhausted:
+    if not incident.exhausted:
+        return
+    if incident.relook_ms > turn.now:
+        turn.index.arm(incident.relook_ms, "ring", incident.incident)
+    else:
         _next(turn, incident, 1, LOOKED_AGAIN)
 
 

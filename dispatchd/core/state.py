@@ -77,7 +77,7 @@ class Settings(Struct):
     on_duty: bool = False
     membership_version: int = 0
     membership_applied: int = 0
-    duty_key: str = ""
+    duty_keys: list[str] = []
     tries: int = 0
     next_ms: int = 0
 
@@ -129,7 +129,10 @@ class Question(Struct):
 
 
 class Incident(Struct):
-    """警情. `ring` 0 = none yet; 1, 2, 3 as in RULES; 4 = everybody. `hold`: late or verify keeps the rings still."""
+    """警情. `ring` 0 = none yet; 1, 2, 3 as in RULES; 4 = everybody. `hold`: late or verify keeps the rings still.
+
+    `owner_acted_ms` and `relook_ms` (when to look for patrols again) are *volatile*.
+    """
 
     incident: str
     device: str
@@ -166,6 +169,7 @@ class Incident(Struct):
     ring_call: str = ""
     wanted: int = 0
     exhausted: bool = False
+    relook_ms: int = 0
     everybody: bool = False
     calls: list[str] = []
     responders: dict[str, Responder] = {}

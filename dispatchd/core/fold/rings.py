@@ -82,7 +82,8 @@ def _rings_exhausted(
     incident.exhausted = True
     incident.alerts += 1
     relook_ms = int(index.rules(incident.unit).relook_s * 1000)
-    index.arm(now + relook_ms, "ring", incident.incident)
+    incident.relook_ms = now + relook_ms
+    index.arm(incident.relook_ms, "ring", incident.incident)
 
 
 @folds_into_incident(f.Answered)

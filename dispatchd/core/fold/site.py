@@ -62,12 +62,17 @@ def _secret_set(state: State, index: Index, fact: f.SecretSet, now: int) -> None
     state.site.secret[fact.device] = fact.secret_hash
 
 
+DUTY_KEYS_MAX = 16
+"""Words on duty of one device that are known by key, so that an old double of another boot changes nothing."""
+
+
 @folds(f.DutySet)
 def _duty_set(state: State, index: Index, fact: f.DutySet, now: int) -> None:
     if (patrol := state.site.patrol.get(fact.patrol)) is not None:
         state.site.patrol[fact.patrol] = msgspec.structs.replace(patrol, on_duty=fact.on)
     if fact.key is not None:
-        settings_of(state, fact.device).duty_key = key_text(fact.key)
+        settings = settings_of(state, fact.device)
+        settings.duty_keys = [*settings.duty_keys, key_text(fact.key)][-DUTY_KEYS_MAX:]
 
 
 @folds(f.ConfigSet)
