@@ -70,7 +70,7 @@ async def test_a_full_disk_costs_points_and_not_the_keeper(tmp_path: Path) -> No
             used = store._db.execute("PRAGMA page_count").fetchone()[0]
             store._db.execute(f"PRAGMA max_page_count = {used}")
             task = asyncio.create_task(keeper.run(), name="keeping")
-            for n in range(KEEP_PER_S):
+            for n in range(2):
                 keeper.malformed("x", bytes(4000), ProtocolError("malformed", f"{n}" * 200))
             await until(lambda: not keeper._malformed or task.done(), 20)
             store._db.execute("PRAGMA max_page_count = 1000000")

@@ -60,7 +60,7 @@ def committed(state: State) -> Any:
         for name in ("tries", "next_ms", "membership_applied", "config_applied"):
             settings.pop(name, None)
     for incident in plain["incidents"].values():
-        del incident["owner_acted_ms"]
+        del incident["owner_acted_ms"], incident["relook_ms"]
     del plain["sessions"], plain["now_ms"]
     return plain
 
