@@ -18,7 +18,7 @@ from dispatchd.core.core import Core
 from dispatchd.core.inputs import Input
 from dispatchd.core.state import STATE_VERSION, State
 from dispatchd.core.turn import Decision
-from dispatchd.store.base import NewRow, Snapshot, Store
+from dispatchd.store.base import NewRow, Row, Snapshot, Store, StoreBroken
 
 SNAPSHOT_EVERY: Final = 20_000
 """Facts between two snapshots: what a start has to fold at most besides loading one."""
@@ -91,7 +91,7 @@ class Ledger:
             state, after = _state_decoder.decode(snapshot.body), snapshot.seq
         core = Core(state)
         for one in self._store.rows(after):
-            core.apply(f.decode(one.kind, one.v, one.body), one.now_ms, one.seq)
+            core.apply(_read(one), one.now_ms, one.seq)
         core.refolded()
         self._snapshot_seq = after
         return core
@@ -105,6 +105,17 @@ class Ledger:
         state = self.core.state
         self._snapshot_seq = state.seq
         return Snapshot(state.seq, state.now_ms, STATE_VERSION, _state_encoder.encode(state))
+
+
+def _read(one: Row) -> f.Fact:
+    """StoreBroken for a fact that this code cannot know: to pass it over would be to forget it."""
+    try:
+        return f.decode(one.kind, one.v, one.body)
+    except (KeyError, msgspec.DecodeError) as error:
+        raise StoreBroken(
+            f"Row {one.seq} of the journal ({one.kind}, version {one.v}) cannot be read: {error}.",
+            "A newer dispatchd wrote it, or it is damaged: start the newest one, or restore the last backup.",
+        ) from error
 
 
 def row(fact: f.Fact, now_ms: int, wall_ms: int) -> NewRow:

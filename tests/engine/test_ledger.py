@@ -13,7 +13,7 @@ from dispatchd.core.inputs import DeviceSaid, Input, PresenceSeen, Tick
 from dispatchd.core.state import State
 from dispatchd.ledger import Ledger
 from dispatchd.store import MemoryStore, SqliteStore, Store
-from dispatchd.store.base import NewRow, StoreFull
+from dispatchd.store.base import NewRow, StoreBroken, StoreFull
 from protocols import up
 from protocols.types import Key
 from tests.engine.site import MAKE_SITE, STARTED, hello, press, receipted, state
@@ -60,7 +60,7 @@ def committed(state: State) -> Any:
         for name in ("tries", "next_ms", "membership_applied", "config_applied"):
             settings.pop(name, None)
     for incident in plain["incidents"].values():
-        del incident["owner_acted_ms"]
+        del incident["owner_acted_ms"], incident["relook_ms"]
     del plain["sessions"], plain["now_ms"]
     return plain
 
@@ -197,7 +197,14 @@ def test_a_discard_forgets_presence_that_was_not_on_disk(store: Store) -> None:
 def test_a_row_of_a_kind_this_code_never_knew_is_not_passed_over(store: Store) -> None:
     opened(store)
     store.commit([NewRow(NOW_MS, NOW_MS, "FromTheFuture", 1, "", b"\x80")])
-    with pytest.raises(KeyError, match="FromTheFuture"):
+    with pytest.raises(StoreBroken, match=r"FromTheFuture.*start the newest one"):
+        Ledger(store)
+
+
+def test_a_row_that_is_damaged_is_not_passed_over(store: Store) -> None:
+    opened(store)
+    store.commit([NewRow(NOW_MS, NOW_MS, "AlarmRaised", 1, "", b"\x81\xa1x\x01")])
+    with pytest.raises(StoreBroken, match="AlarmRaised"):
         Ledger(store)
 
 
