@@ -47,7 +47,9 @@ log = structlog.get_logger("engine")
 
 
 class Committed(NamedTuple):
-    """What a listener learns: rows (number, core time, fact) and devices whose volatile values changed."""
+    """What a listener learns: rows (number, core time, fact) and devices whose volatile values changed.
+
+    Neither: the health changed."""
 
     rows: list[tuple[int, int, Fact]]
     heard: set[str]
@@ -150,6 +152,7 @@ class Engine:
     def link_changed(self, up_: bool) -> None:
         """The link to the broker stands, or does not."""
         self._health.link_up, self._health.link_since_ms = up_, self.clock.now_ms()
+        self._told(Committed([], set()))
 
     @asynccontextmanager
     async def settled(self) -> AsyncIterator[State]:
@@ -277,6 +280,7 @@ class Engine:
             log.info("store works again", failed_for_ms=self.clock.now_ms() - health.store_since_ms)
             health.store_since_ms, health.store_why = 0, ""
             self._probe_at = None
+            self._told(Committed([], set()))
 
     def _release(self, taken: list[_Waiting], batch: Batch, rows: list[tuple[int, int, Fact]]) -> None:
         """Committed: effects leave, callers are answered, listeners are told."""
@@ -293,15 +297,20 @@ class Engine:
                 waiting.answer.set_result(decision.result)
             if decision.facts:
                 _canonical(bound, waiting.one, decision.facts, decision.result)
-        if self._listeners:
-            committed = Committed(rows, _heard(w.one for w in taken))
-            for listener in list(self._listeners):
-                listener(committed)
+        committed = Committed(rows, _heard(w.one for w in taken))
+        if committed.rows or committed.heard:
+            self._told(committed)
+
+    def _told(self, committed: Committed) -> None:
+        """With neither rows nor devices it is the health that changed."""
+        for listener in list(self._listeners):
+            listener(committed)
 
     async def _failed(self, taken: list[_Waiting], error: StoreError) -> None:
         """Nothing of the batch has happened: fold anew, tell who waits."""
         health = self._health
-        if health.store_ok:
+        worked = health.store_ok
+        if worked:
             health.store_since_ms = self.clock.now_ms()
             log.error(
                 "commit failed: nothing is receipted until the store works",
@@ -316,6 +325,8 @@ class Engine:
             if not waiting.answer.done():
                 waiting.answer.set_exception(error)
         await self._on_disk(self._ledger.discard)
+        if worked:
+            self._told(Committed([], set()))
 
     async def _snapshot(self) -> None:
         if self._ledger.wants_snapshot() and not self._ledger.backlog:

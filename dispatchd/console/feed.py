@@ -262,6 +262,8 @@ class Feeds:
         if not self._clients:
             return
         keys = {key for _, _, fact in batch.rows for key in touched(fact)}
+        if not batch.rows and not batch.heard:
+            keys.add(("health", "health"))
         for client in self._clients:
             client.mark(keys)
             client.listen_to(batch.heard)

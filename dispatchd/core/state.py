@@ -129,7 +129,10 @@ class Question(Struct):
 
 
 class Incident(Struct):
-    """警情. `ring` 0 = none yet; 1, 2, 3 as in RULES; 4 = everybody. `hold`: late or verify keeps the rings still."""
+    """警情. `ring` 0 = none yet; 1, 2, 3 as in RULES; 4 = everybody. `hold`: late or verify keeps the rings still.
+
+    `owner_acted_ms` and `relook_ms` (when to look for patrols again) are *volatile*.
+    """
 
     incident: str
     device: str

@@ -178,6 +178,34 @@ async def test_time_alone_is_told_by_the_heartbeat() -> None:
                 assert doc["owner_live"] is True
 
 
+async def test_the_heartbeat_comes_also_while_devices_never_stop_talking() -> None:
+    async with served(heartbeat_s=0.3) as (at, port), feed_of(port, "chief") as chief:
+        incident = await at.press("pil-n")
+        assert (await at.command("north", "accept", incident=incident)).status_code == 200
+
+        async def talk() -> None:
+            while True:
+                at.engine.tell_state("t-n", up.State(1, battery_pct=50))
+                await asyncio.sleep(0.02)
+
+        talking = asyncio.create_task(talk(), name="talk")
+        try:
+            while (await until(chief, "incidents", incident))["owner_live"]:
+                pass
+            async with feed_of(port, "north"):
+                assert (await until(chief, "incidents", incident))["owner_live"] is True
+        finally:
+            talking.cancel()
+
+
+async def test_a_fault_of_the_link_is_told_at_once() -> None:
+    async with served(heartbeat_s=1000) as (at, port), feed_of(port, "north") as north:
+        await take(north)
+        for up_ in (False, True):
+            at.engine.link_changed(up_)
+            assert (await until(north, "health", "health"))["link_up"] is up_
+
+
 async def test_a_client_that_does_not_read_is_dropped_and_nobody_waits_for_it() -> None:
     async with served(slow_s=0.5) as (at, port):
         with deaf(port, "north"):

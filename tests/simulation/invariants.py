@@ -123,6 +123,7 @@ def _fixed(state: State) -> Any:
             settings.pop(name, None)
     for incident in plain["incidents"].values():
         incident.pop("owner_acted_ms", None)
+        incident.pop("relook_ms", None)
     plain.pop("sessions")
     plain.pop("now_ms")
     return plain
