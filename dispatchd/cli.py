@@ -197,6 +197,11 @@ def _add_people(parent: Any) -> None:
     add.add_argument("id")
     add.add_argument("--kind", choices=("pillar", "terminal"))
     add.add_argument("--profile", choices=("A", "B", "C"))
+    add.add_argument(
+        "--confirmed",
+        action="store_true",
+        help="press, sound, picture and lamp were confirmed on site: in service at once",
+    )
     for flag in ("--unit", "--patrol", "--point", "--name", "--name-en"):
         add.add_argument(flag)
     add.add_argument("--lat", type=float)

@@ -38,6 +38,14 @@ def add_device(shell: Shell) -> int:
     shell.say(
         shell.t(f"凭证已写入 {path}(仅本人可读)。", f"Credentials are in {path} (readable by you only).")
     )
+    if entry.get("in_service") is False:
+        shell.say(
+            shell.t(
+                f"现场确认按键、声音、画面和灯之后再投入使用:dispatchd ctl confirm-device {args.id}",
+                f"Not in service until press, sound, picture and lamp are confirmed on site: "
+                f"dispatchd ctl confirm-device {args.id}",
+            )
+        )
     shell.give({"device": args.id, "file": str(path), "answer": answer})
     return OK
 
@@ -47,7 +55,10 @@ def _device_entry(shell: Shell, site: dict[str, Any]) -> dict[str, Any]:
     too."""
     args = shell.args
     by_id = {table: {e["id"]: e for e in site.get(table, [])} for table in ("device", "patrol", "point")}
-    entry = dict(by_id["device"].get(args.id, {"id": args.id, "kind": "terminal"}))
+    new = {"id": args.id, "kind": "terminal", "in_service": False}
+    entry = dict(by_id["device"].get(args.id, new))
+    if args.confirmed:
+        entry["in_service"] = True
     flags = ("kind", "unit", "patrol", "point", "name", "name_en", "lat", "lon", "profile")
     entry.update({name: value for name in flags if (value := getattr(args, name)) is not None})
     for table in ("patrol", "point"):

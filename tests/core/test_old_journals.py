@@ -1,7 +1,7 @@
 """Journals of earlier versions are kept for ever and must still fold to the same state.
 
-Each `journals/NNNN.jsonl` was written by the code of its day, one row a line, and is never changed; `NNNN.json` says what
-came of it. When a fact changes its form, its `V` grows and `facts.UPCAST` learns the way from the old one.
+Each `journals/NNNN.jsonl` was written by the code of its day, one row a line, and is never changed; `NNNN.json` says
+what came of it. When a fact changes its form, its `V` grows and `facts.UPCAST` learns the way from the old one.
 """
 
 from collections import Counter

@@ -108,6 +108,22 @@ def test_a_device_gets_one_private_file_and_the_daemon_only_a_hash(station: Stat
     assert json.loads(Path(again["file"]).read_text())["secret"] != found["secret"]
 
 
+def test_a_new_device_is_in_service_only_after_a_human_confirmed_it(station: Station) -> None:
+    def in_service(device: str) -> bool:
+        return (
+            next(d for d in station.json("ctl", "fleet")["items"] if d["id"] == device)["in_service"] is True
+        )
+
+    station.json("device", "add", "pil-9", "--kind", "pillar", "--point", "rp-1")
+    assert not in_service("pil-9")
+    station.json("ctl", "confirm-device", "pil-9")
+    assert in_service("pil-9")
+    station.json("device", "add", "pil-9")
+    assert in_service("pil-9"), "new credentials change nothing of that"
+    station.json("device", "add", "pil-8", "--kind", "pillar", "--point", "rp-1", "--confirmed")
+    assert in_service("pil-8")
+
+
 def test_a_new_device_needs_a_unit(station: Station) -> None:
     code, _, err = station.run("device", "add", "pil-9", "--kind", "pillar")
     assert code == errors.REFUSED
