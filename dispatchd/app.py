@@ -7,6 +7,7 @@ with an error ends the daemon loudly: systemd starts it again.
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import os
 import secrets
@@ -214,6 +215,8 @@ class Daemon:
             admin_token_file=str(self._dir / ADMIN_TOKEN_FILE),
         )  # fmt: skip
         write_private(self._dir / READY_FILE, msgspec.json.encode(ready))
+        gc.collect()
+        gc.freeze()  # what lives as long as the daemon is not searched for garbage again: 50 ms each time
         log.info(
             "ready", http=ready.http, mqtt=ready.mqtt, broker=self._broker.kind if self._broker else "url"
         )

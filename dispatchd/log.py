@@ -8,6 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
 import structlog
@@ -28,8 +29,13 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
     return {key: _clean(key, value, 0) for key, value in event.items()}
 
 
+@lru_cache(maxsize=1024)
+def _secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None and key not in _HARMLESS
+
+
 def _clean(key: str, value: Any, depth: int) -> Any:
-    if _SECRET_KEY.search(key) and key not in _HARMLESS and value not in (None, ""):
+    if value not in (None, "") and _secret(key):
         return REDACTED
     if isinstance(value, str):
         return _SECRET_VALUE.sub(REDACTED, value)

@@ -47,16 +47,16 @@ def _call(turn: Turn, by: str, incident: Incident, asked: c.CallMore) -> Result:
         return refusal
     wanted = {d.patrol for d in chosen if d.patrol}
     by_name = set(asked.target.patrols)
-    taken = candidates.committed(turn, incident)
+    by_eye = candidates.eye(turn, incident)
     everyone = [
-        candidates.candidate(turn, incident, p, taken)
+        candidates.candidate(turn, incident, p, by_eye)
         for p in turn.state.site.patrol.values()
         if p.id in wanted
     ]
     picked = [one for one in everyone if _callable(one, by_name) or _asked_in_vain(turn, incident, one)]
     if not picked:
         return Refusal("nobody", "none of these patrols can be called now: " + _reasons(everyone))
-    look = candidates.looked(everyone, picked, None)
+    look = candidates.looked(turn, incident, everyone, picked, None)
     call = rings.open_ring(turn, incident, rings.BY_HAND, "operator", look, by)
     return Done({"incident": incident.incident, "call": call}, {"called": len(picked)})
 

@@ -191,8 +191,8 @@ PLANTS: Final = (
     plant(
         "a committed patrol called by the machine",
         "dispatchd/core/candidates.py",
-        "    if not why and patrol.id in taken:\n",
-        "    if not why and False:\n",
+        '    return f"committed {by.taken[patrol.id]}" if patrol.id in by.taken else ""\n',
+        '    return ""\n',
         "committed-patrol-called",
     ),
     plant(
