@@ -1,7 +1,5 @@
 """An incident as its owner needs it: where, how old, who comes, what was said, what wants his eye. Pure."""
 
-from typing import TYPE_CHECKING
-
 from dispatchd.core.state import COMING, RESPONDING, Incident, Responder
 from protocols import geo
 
@@ -16,9 +14,7 @@ from .documents import (
     ResponderDoc,
     RingDoc,
 )
-
-if TYPE_CHECKING:
-    from .views import View
+from .moment import Moment
 
 KIND_ORDER = {"emergency": 0, "duress": 0, "one-key": 1}
 """Of what is equally accepted and silent, a terminal's emergency comes before a pillar's key."""
@@ -35,7 +31,7 @@ def order(incident: Incident) -> list[int]:
     ]
 
 
-def attention(view: "View", incident: Incident) -> list[str]:
+def attention(view: Moment, incident: Incident) -> list[str]:
     """Why an operator should look, most urgent first; stable words, named in docs/api.md."""
     if incident.ended_ms:
         return []
@@ -60,13 +56,13 @@ def attention(view: "View", incident: Incident) -> list[str]:
     return [name for name, on in flags.items() if on]
 
 
-def owner_live(view: "View", incident: Incident) -> bool:
+def owner_live(view: Moment, incident: Incident) -> bool:
     """Has the owner a live feed?"""
     session = view.state.sessions.get(incident.owner or "")
     return session is not None and session.connections > 0
 
 
-def position(view: "View", incident: Incident) -> PositionDoc | None:
+def position(view: Moment, incident: Incident) -> PositionDoc | None:
     """Of a pillar: where it stands. Of a terminal: what came with its alarm."""
     entry = view.state.site.device.get(incident.device)
     if entry is not None and entry.kind == "pillar":
@@ -77,7 +73,7 @@ def position(view: "View", incident: Incident) -> PositionDoc | None:
     return None if point is None else PositionDoc(point.lat, point.lon, source="point")
 
 
-def ring(view: "View", incident: Incident) -> RingDoc | None:
+def ring(view: Moment, incident: Incident) -> RingDoc | None:
     """The open call, if one is."""
     call = view.state.calls.get(incident.ring_call)
     if call is None or call.closed:
@@ -93,7 +89,7 @@ def ring(view: "View", incident: Incident) -> RingDoc | None:
     )
 
 
-def responder(view: "View", found: Responder, at: PositionDoc | None) -> ResponderDoc:
+def responder(view: Moment, found: Responder, at: PositionDoc | None) -> ResponderDoc:
     entry = view.state.site.patrol.get(found.patrol)
     where = view.patrol_position(found.patrol)
     return ResponderDoc(
@@ -117,7 +113,7 @@ def distance_m(a: PositionDoc | None, b: PositionDoc | None) -> float | None:
     return round(geo.distance_m((a.lat, a.lon), (b.lat, b.lon)), 1)
 
 
-def handoffs(view: "View", incident: Incident) -> list[HandoffDoc]:
+def handoffs(view: Moment, incident: Incident) -> list[HandoffDoc]:
     return [
         HandoffDoc(
             handoff=h.handoff,
@@ -133,21 +129,21 @@ def handoffs(view: "View", incident: Incident) -> list[HandoffDoc]:
     ]
 
 
-def question(view: "View", incident: Incident) -> QuestionDoc | None:
+def question(view: Moment, incident: Incident) -> QuestionDoc | None:
     asked = incident.question
     if asked is None:
         return None
     return QuestionDoc(asked.question, asked.text, asked.by, view.ahead(asked.until_ms), asked.answer)
 
 
-def presses(view: "View", incident: Incident) -> list[PressDoc]:
+def presses(view: Moment, incident: Incident) -> list[PressDoc]:
     return [
         PressDoc(p.alarm, p.kind, p.pressed_ms, p.received_ms, view.age(p.pressed_ms) or 0, p.age_known)
         for p in incident.presses
     ]
 
 
-def incident_doc(view: "View", incident: Incident) -> IncidentDoc:
+def incident_doc(view: Moment, incident: Incident) -> IncidentDoc:
     """The whole document."""
     device = view.state.site.device.get(incident.device)
     live = view.state.live.get(incident.device)

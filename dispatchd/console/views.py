@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 
 from dispatchd import __version__
-from dispatchd.core.state import RESPONDING, RUNG_NAMES, Incident, Live, State
-from protocols.site import TABLES, Device, Operator, Point, Site
-from protocols.types import Position
+from dispatchd.core.state import RESPONDING, Live, State
+from protocols.site import TABLES, Device, Operator, Site
 
 from . import heard
 from .documents import (
@@ -32,25 +31,13 @@ from .documents import (
     VerifyDoc,
 )
 from .incident_view import incident_doc
+from .moment import NEVER, Moment
 from .ports import Health
 from .walls import WALLS, Scope
 
-_NEVER = Live()
 
-
-class View:
+class View(Moment):
     """Documents of one state at one moment."""
-
-    def __init__(self, state: State, now_ms: int) -> None:
-        self.state = state
-        self.now_ms = now_ms
-
-    def age(self, at_ms: int) -> int | None:
-        """Milliseconds since `at_ms`; None for 0, which is never."""
-        return max(0, self.now_ms - at_ms) if at_ms else None
-
-    def ahead(self, at_ms: int) -> int:
-        return max(0, at_ms - self.now_ms)
 
     @cached_property
     def engaged(self) -> dict[str, str]:
@@ -62,15 +49,6 @@ class View:
             for responder in incident.responders.values()
             if responder.place in RESPONDING
         }
-
-    @cached_property
-    def terminals(self) -> dict[str, list[str]]:
-        """Patrol → its terminals."""
-        found: dict[str, list[str]] = {}
-        for device in self.state.site.device.values():
-            if device.patrol:
-                found.setdefault(device.patrol, []).append(device.id)
-        return found
 
     @cached_property
     def faults_of(self) -> dict[str, int]:
@@ -87,7 +65,7 @@ class View:
 
     def device(self, id_: str) -> DeviceDoc | None:
         entry = self.state.site.device.get(id_)
-        return None if entry is None else self._device(entry, self.state.live.get(id_, _NEVER))
+        return None if entry is None else self._device(entry, self.state.live.get(id_, NEVER))
 
     def _device(self, entry: Device, live: Live) -> DeviceDoc:
         position = self.position(entry)
@@ -134,20 +112,6 @@ class View:
         flags = {"presence": not online, "position": old, "status": silent or not online}
         return [name for name, on in flags.items() if on]
 
-    def position(self, entry: Device) -> PositionDoc | None:
-        """Its own word first, then its entry in the site, then its rally point."""
-        live = self.state.live.get(entry.id, _NEVER)
-        if live.position is not None:
-            return self.heard_position(live.position, live.position_ms)
-        if entry.lat is not None and entry.lon is not None:
-            return PositionDoc(entry.lat, entry.lon, source="site")
-        point = self.state.site.point.get(entry.point or "")
-        return None if point is None else PositionDoc(point.lat, point.lon, source="point")
-
-    def heard_position(self, position: Position, at_ms: int) -> PositionDoc:
-        age_ms = (self.age(at_ms) or 0) + position.age_ms
-        return PositionDoc(position.lat, position.lon, position.accuracy_m, age_ms)
-
     # --- patrols and units ---
 
     def patrol(self, id_: str) -> PatrolDoc | None:
@@ -155,7 +119,7 @@ class View:
         if entry is None:
             return None
         terminals = self.terminals.get(id_, [])
-        lives = [self.state.live.get(device, _NEVER) for device in terminals]
+        lives = [self.state.live.get(device, NEVER) for device in terminals]
         online = any(live.online for live in lives)
         heard_age_ms = self.age(max((live.heard_ms for live in lives), default=0))
         position = self.patrol_position(id_)
@@ -174,12 +138,6 @@ class View:
             position=position,
             stale=self._stale(online, heard_age_ms, position),
         )
-
-    def patrol_position(self, patrol: str) -> PositionDoc | None:
-        """The freshest among its terminals."""
-        lives = (self.state.live.get(device, _NEVER) for device in self.terminals.get(patrol, ()))
-        known = [self.heard_position(live.position, live.position_ms) for live in lives if live.position]
-        return min(known, key=lambda position: position.age_ms or 0, default=None)
 
     def unit(self, id_: str) -> UnitDoc | None:
         entry = self.state.site.unit.get(id_)
@@ -218,7 +176,7 @@ class View:
     def _countable(self) -> Iterator[tuple[str, str]]:
         for device in self.state.site.device.values():
             yield device.unit, f"{device.kind}s"
-            if self.state.live.get(device.id, _NEVER).online:
+            if self.state.live.get(device.id, NEVER).online:
                 yield device.unit, f"{device.kind}s_online"
         for patrol in self.state.site.patrol.values():
             if patrol.on_duty:
@@ -235,9 +193,6 @@ class View:
     def incident(self, id_: str) -> IncidentDoc | None:
         found = self.state.incidents.get(id_)
         return None if found is None else incident_doc(self, found)
-
-    def place(self, incident: Incident) -> Point | None:
-        return self.state.site.point.get(incident.point or "")
 
     def broadcast(self, id_: str) -> BroadcastDoc | None:
         found = self.state.broadcasts.get(id_)
@@ -262,14 +217,6 @@ class View:
             patrols=heard.by_patrol(ladder) if ladder else [],
             not_heard=heard.not_heard(self.state, ladder) if ladder else [],
         )
-
-    def rung(self, item: str, device: str) -> str:
-        """How far an item came at a device; "" when it is not on its ladder."""
-        ladder = self.state.ladders.get(item)
-        place = ladder.places.get(device) if ladder else None
-        return RUNG_NAMES[place.rung] if place else ""
-
-    # --- lists ---
 
     def task(self, id_: str) -> TaskDoc | None:
         found = self.state.tasks.get(id_)
