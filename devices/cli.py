@@ -32,7 +32,7 @@ AGENTS: Final[dict[str, type[Agent]]] = {"pillar": PillarAgent, "terminal": Term
 
 EXAMPLES: Final = """\
 examples:
-  dispatchd device add p-001 > p-001.json; chmod 600 p-001.json
+  dispatchd device add p-001 --out p-001.json
   dispatch-device pillar --credentials p-001.json
   dispatch-device terminal --credentials t-001.json --language en
   printf 'press\\n' | dispatch-device pillar --credentials p-001.json --json

@@ -36,7 +36,7 @@ from .core.site_commands import ADMIN
 from .engine import Engine
 from .keeping import Keeper
 from .ledger import Ledger
-from .links.broker.process import EmbeddedBroker
+from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .store import Store, open_store
 
@@ -171,7 +171,10 @@ class Daemon:
         self._broker = EmbeddedBroker(
             self._dir / "broker", access, port=int(port), prefer=broker.mode, host=host or "127.0.0.1"
         )
-        found = await self._broker.start()
+        try:
+            found = await self._broker.start()
+        except BrokerFailed as error:
+            raise StartError(str(error)) from error
         group.create_task(self._broker.wait(), name="broker")
         group.create_task(self._keep_access(engine, self._broker, root, daemon_hash), name="access")
         return BrokerAddress(found, DAEMON_USER, self._secret)
@@ -194,7 +197,7 @@ class Daemon:
     def _perform(self, effects: Iterable[Effect]) -> None:
         """Committed: let it happen."""
         effects = list(effects)
-        if any(isinstance(effect, SyncAccess) for effect in effects):
+        if self._broker is not None and any(isinstance(effect, SyncAccess) for effect in effects):
             self._sync.set()
         if self._link is not None:
             self._link.perform(self._without_early_membership(effects))

@@ -101,6 +101,8 @@ def _run(shell: Shell) -> int:
     except (app.StartError, ListenError, StoreError, ConfigError) as error:
         raise CliError(str(error), errors.BAD_FILE) from error
     except ExceptionGroup as group:
+        if all(isinstance(error, app.StartError) for error in _leaves(group)):
+            raise CliError(" ".join(str(error) for error in _leaves(group)), errors.BAD_FILE) from group
         causes = "; ".join(f"{error} ({type(error).__name__})" for error in _leaves(group))
         raise CliError(f"The daemon stopped: {causes}", errors.INTERNAL) from group
     return errors.OK

@@ -314,7 +314,7 @@ class Engine:
             health.store_since_ms = self.clock.now_ms()
             log.error(
                 "commit failed: nothing is receipted until the store works",
-                error=str(error),
+                error=error.what,
                 do=error.next_step,
             )
         health.store_why = str(error)
@@ -335,7 +335,7 @@ class Engine:
                 await self._on_disk(self._store.save_snapshot, snapshot)
             except StoreError as error:
                 log.error(
-                    "snapshot failed: the next start takes longer", error=str(error), do=error.next_step
+                    "snapshot failed: the next start takes longer", error=error.what, do=error.next_step
                 )
 
     async def _close(self) -> None:
@@ -345,7 +345,7 @@ class Engine:
                 await self._on_disk(self._ledger.write, empty)
             except StoreError as error:
                 log.error(
-                    "presence of the last second is not in the journal", error=str(error), do=error.next_step
+                    "presence of the last second is not in the journal", error=error.what, do=error.next_step
                 )
         self._disk.shutdown(wait=True)
 

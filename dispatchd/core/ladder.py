@@ -163,6 +163,7 @@ def answered(turn: Turn, item: str, device: str, age_ms: int | None) -> None:
     if ladder is not None and place is not None and place.rung < ACKNOWLEDGED:
         device_ms = turn.now - min(age_ms or 0, FAR_MS)
         turn.record(f.RungReached(ladder.about, item, device, ACKNOWLEDGED, device_ms))
+        _close_tasks(turn, ladder)
 
 
 def _climb(turn: Turn, ladder: Ladder, place: Place, said: up.Rung) -> bool:
@@ -170,6 +171,7 @@ def _climb(turn: Turn, ladder: Ladder, place: Place, said: up.Rung) -> bool:
     rung = RUNG_OF.get(said.rung, 0)
     if rung > place.rung:
         turn.record(f.RungReached(ladder.about, ladder.item, place.device, rung, device_ms, said.volume_pct))
+        _close_tasks(turn, ladder)
         return rung >= PRESENTED
     if said.rung == "failed" and place.rung < PRESENTED:
         reason = said.reason if said.reason in REASONS else "player-failed"
@@ -291,6 +293,14 @@ def _task(turn: Turn, ladder: Ladder, devices: list[str]) -> str:
     text = f"{ladder.kind} {ladder.item} was not heard: reach these by telephone or in person"
     turn.record(f.TaskOpened(ladder.about, id_, ladder.item, _unit_of_item(turn, ladder), text, devices))
     return id_
+
+
+def _close_tasks(turn: Turn, ladder: Ladder) -> None:
+    """Whoever a human was to reach has heard after all."""
+    done = heard(ladder)
+    for task in list(turn.state.tasks.values()):
+        if task.item == ladder.item and not task.done_ms and done.issuperset(task.devices):
+            turn.record(f.TaskDone(task.about, task.task, "heard"))
 
 
 def routes_now(turn: Turn, ladder: Ladder) -> int:
