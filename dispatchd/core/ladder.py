@@ -290,7 +290,7 @@ def _task(turn: Turn, ladder: Ladder, devices: list[str]) -> str:
         if task.item == ladder.item and not task.done_ms:
             return task.task
     id_ = turn.next_id("t")
-    text = f"{ladder.kind} {ladder.item} was not heard: reach these by telephone or in person"
+    text = f"{ladder.item} 未听到,请电话或当面通知 / {ladder.kind} not heard: reach these by telephone or in person"
     turn.record(f.TaskOpened(ladder.about, id_, ladder.item, _unit_of_item(turn, ladder), text, devices))
     return id_
 

@@ -24,6 +24,7 @@ def whole(rows: list[Figure], names: list[str]) -> None:
         assert one.baseline is None or one.ratio == pytest.approx(one.ours / one.baseline, rel=1e-3)
 
 
+@pytest.mark.full
 @pytest.mark.mosquitto
 async def test_broadcast() -> None:
     rows = await broadcast.measure(2, sizes=(3,))
@@ -32,6 +33,7 @@ async def test_broadcast() -> None:
     assert rows[0].baseline
 
 
+@pytest.mark.full
 @pytest.mark.mosquitto
 async def test_storm_finds_every_alarm_in_the_file() -> None:
     rows = await storm.measure(1, storm.Town(pillars=3, patrols=4, seconds=0.3))
@@ -54,6 +56,7 @@ def _pressed(number: int) -> NewRow:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.full
 async def test_core(tmp_path: Path) -> None:
     rows = await core.measure(1, city.Town(terminals=5, pillars=2, seconds=3), devices=200, facts=4000)
     whole(rows, [metric.name for metric in core.METRICS])

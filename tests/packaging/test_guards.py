@@ -47,6 +47,7 @@ def test_a_skipped_or_xfailed_test_fails_the_run(tmp_path: Path, workers: str) -
         assert f"test_small.py::{name}: skipped or xfailed" in result.stdout
 
 
+@pytest.mark.full
 @PARALLEL
 def test_a_skipped_module_fails_the_run(tmp_path: Path, workers: str) -> None:
     result = run(tmp_path, SKIPS_ALL, "-n", workers)
@@ -54,6 +55,7 @@ def test_a_skipped_module_fails_the_run(tmp_path: Path, workers: str) -> None:
     assert "test_small.py: skipped or xfailed" in result.stdout
 
 
+@pytest.mark.full
 @PARALLEL
 def test_what_a_platform_lacks_is_deselected_by_name(tmp_path: Path, workers: str) -> None:
     result = run(tmp_path, NEEDS_A_BROKER, "-n", workers)
@@ -62,6 +64,7 @@ def test_what_a_platform_lacks_is_deselected_by_name(tmp_path: Path, workers: st
     assert "\ntest_small.py::test_needs_a_broker\n" in result.stdout
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("env", [{"STRICT": "1"}, {"CI": "true"}], ids=["STRICT", "CI"])
 def test_what_a_platform_lacks_fails_when_strict(tmp_path: Path, env: dict[str, str]) -> None:
     result = run(tmp_path, NEEDS_A_BROKER, **env)

@@ -134,6 +134,7 @@ async def test_our_own_agents_pass_every_point(tmp_path: Path) -> None:
         assert (report.passed, report.failed) == (len(wanted), 0)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(120)
 async def test_a_spoilt_device_fails_the_point_that_is_about_its_fault(tmp_path: Path) -> None:
     reports: dict[str, Report] = {}
