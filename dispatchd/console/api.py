@@ -38,6 +38,7 @@ from .views import View, health_doc, site_doc
 from .walls import WALLS, Scope
 
 log = structlog.get_logger("console")
+STALLED_S: Final = 2.0  # a commit that takes longer is told by /health and /ready instead of making them wait
 MALFORMED_SHOWN: Final = 200
 SEEN_EVERY_S: Final = 1.0
 NAMED: Final = {
@@ -131,8 +132,11 @@ class Handlers:
         engine = self.console.engine
         if engine is None:
             return answer(health_doc(None, None))
-        async with engine.settled() as state:
-            return answer(health_doc(engine.health, state))
+        try:
+            async with asyncio.timeout(STALLED_S), engine.settled() as state:
+                return answer(health_doc(engine.health, state))
+        except TimeoutError:
+            return answer(health_doc(engine.health, None))
 
     async def ready(self, request: Request, route: Route) -> Response:
         response = await self.health(request, route)

@@ -7,7 +7,7 @@ look is the business of walls.py.
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -342,10 +342,16 @@ def site_doc(state: State, scope: Scope) -> Site:
     )
 
 
+HANGS: Final = (
+    "A commit does not come back from the disk: look at the disk (dmesg, iostat). Nothing is receipted."
+)
+
+
 def health_doc(health: Health | None, state: State | None) -> HealthDoc:
-    """How the daemon is; None, None while it starts."""
+    """How the daemon is; without `health` it is starting, without `state` a commit hangs."""
     if health is None or state is None:
-        return HealthDoc(id="health", version=__version__, ready=False, why=["The daemon is starting."])
+        why = HANGS if health is not None else "The daemon is starting."
+        return HealthDoc(id="health", version=__version__, ready=False, why=[why])
     now_ms = health.now_ms
     return HealthDoc(
         id="health",

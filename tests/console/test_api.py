@@ -186,6 +186,14 @@ async def test_a_full_disk_is_507_with_the_next_step_and_nothing_is_done() -> No
         assert (await at.get("north", "/ready")).status_code == 200
 
 
+async def test_a_commit_that_hangs_is_told_instead_of_waited_for() -> None:
+    async with desk() as at, at.engine.settled():  # as the engine holds it while a disk does not answer
+        health = await at.get("north", "/health")
+        ready = await at.get("north", "/ready")
+    assert (health.status_code, ready.status_code) == (200, 503)
+    assert "does not come back" in health.json()["why"][0]
+
+
 async def test_while_starting_everything_but_health_is_503() -> None:
     transport = httpx.ASGITransport(app=Console().app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
