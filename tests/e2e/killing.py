@@ -216,8 +216,9 @@ class Killing:
         return all(one["state"] == "closed" for one in shown["items"])
 
     async def _shown(self) -> tuple[Any, Any]:
-        """What the operator sees."""
-        return (await self.daemon.get("/incidents"))["items"], (await self.daemon.get("/broadcasts"))["items"]
+        """What the operator sees when he opens his feed now."""
+        tables = await self.daemon.feed_snapshot()
+        return list(tables["incidents"].values()), list(tables["broadcasts"].values())
 
     def _compare(self, shown: tuple[Any, Any]) -> None:
         store = open_store(f"sqlite:{self.daemon.database}")

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from protocols.secret import hash_secret
 from tests.e2e.wire import Connection
@@ -173,6 +174,13 @@ class Daemon:
         return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
 
     # --- the operator's hand
+
+    async def feed_snapshot(self) -> dict[str, dict[str, Any]]:
+        """The first message of the live feed: every table, by id."""
+        url = str(self.client.base_url).replace("http://", "ws://").rstrip("/") + "/feed"
+        headers = {"authorization": self.client.headers["authorization"]}
+        async with connect(url, additional_headers=headers, max_size=None) as feed:
+            return dict(json.loads(await feed.recv())["snapshot"])
 
     async def get(self, path: str) -> Any:
         answer = await self.client.get(path)
