@@ -40,6 +40,7 @@ from .walls import WALLS, Scope
 log = structlog.get_logger("console")
 STALLED_S: Final = 2.0  # a commit that takes longer is told by /health and /ready instead of making them wait
 MALFORMED_SHOWN: Final = 200
+RUNGS: Final = ("presented", "acknowledged")  # that one may be asked to have not reached
 SEEN_EVERY_S: Final = 1.0
 NAMED: Final = {
     "incident": "incidents",
@@ -159,12 +160,15 @@ class Handlers:
             return answer(doc)
 
     async def not_heard(self, request: Request, route: Route) -> Response:
-        id_ = request.path_params["id"]
+        id_, rung = request.path_params["id"], request.query_params.get("rung", RUNGS[0])
+        if rung not in RUNGS:
+            why = f"There is no rung {rung!r} to ask for. Use one of {', '.join(RUNGS)}."
+            raise ApiError(422, "bad-query", why, field="rung")
         async with self.scope(request, route) as (view, scope):
             ladder = view.state.ladders.get(id_) if _WALLS[route.table](scope, id_) else None
             if ladder is None:
                 raise not_found(noun(route.table), id_)
-            return answer(heard.not_heard_list(view.state, ladder))
+            return answer(heard.not_heard_list(view.state, ladder, rung))
 
     async def replay(self, request: Request, route: Route) -> Response:
         id_ = request.path_params["id"]
