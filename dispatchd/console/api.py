@@ -32,7 +32,7 @@ from .errors import STARTING, ApiError, Problem, not_found
 from .feed import Feeds
 from .guard import Guard
 from .ports import Engine, Journal, Malformed
-from .routes import PREFIX, ROUTES, Route
+from .routes import PREFIX, ROUTES, RUNGS, Route
 from .signin import SignIn, bearer
 from .views import View, health_doc, site_doc
 from .walls import WALLS, Scope
@@ -40,7 +40,6 @@ from .walls import WALLS, Scope
 log = structlog.get_logger("console")
 STALLED_S: Final = 2.0  # a commit that takes longer is told by /health and /ready instead of making them wait
 MALFORMED_SHOWN: Final = 200
-RUNGS: Final = ("presented", "acknowledged")  # that one may be asked to have not reached
 SEEN_EVERY_S: Final = 1.0
 NAMED: Final = {
     "incident": "incidents",

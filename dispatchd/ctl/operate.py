@@ -151,4 +151,8 @@ def _broadcast(shell: Shell) -> int:
     if doc["not_heard"]:
         title = shell.t("未收到", "not heard")
         shell.say(show.table("not-heard", doc["not_heard"], shell.lang, title))
+    if doc["ack"] and doc["ladder"]["acknowledged"] < doc["ladder"]["queued"]:
+        listed = shell.client.get(f"/items/{doc['id']}/not-heard?rung=acknowledged")
+        title = shell.t("未确认", "not acknowledged")
+        shell.say(show.table("not-heard", listed["not_heard"], shell.lang, title))
     return NOT_ALL_HEARD if doc["not_heard"] else OK
