@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from dispatchd.ctl.errors import BAD_FILE
 from dispatchd.links.broker.access import DAEMON_USER, Access, Grant
 from dispatchd.links.broker.process import EmbeddedBroker
 from protocols.secret import hash_secret
