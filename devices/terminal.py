@@ -58,6 +58,7 @@ class TerminalAgent(Listener):
         self.book = CallBook()
         self._screen: dict[str, Both] = {}
         self._emergency: Key | None = None
+        self._told_orders: dict[str, str] = {}
 
     # --------------------------------------------------------------------------------------------- keys
 
@@ -65,8 +66,11 @@ class TerminalAgent(Listener):
         held = self.book.meant(event.answer, event.call)
         if held is None or event.answer not in ANSWERS:
             self._log("no-call", answer=event.answer, call=event.call)
-            self._notice("no-call", words.NO_CALL)
-        elif held.answer != event.answer:
+            self._notice("answer", words.NO_CALL)
+        elif not held.changes(event.answer):
+            self._log("unchanged", answer=event.answer, call=held.message.call, before=held.answer)
+            self._notice("answer", words.unchanged(held.message, held.answer))
+        else:
             self._answer(held, event.answer)
 
     def _answer(self, held: Held, answer: str) -> None:
@@ -76,10 +80,10 @@ class TerminalAgent(Listener):
         self._log("answered", key=key, call=call.call, incident=call.incident, answer=answer)
         self._rung(call.item, "acknowledged")
         self._silence(call.item)
-        if answer in ("decline", "done"):
-            self._take_off("call " + call.call)
         if answer == "done":
             self.book.held.pop(call.call, None)
+        self._screen.pop("notice answer", None)
+        self._show_call(held)
         self._rearm()
 
     def _on_acknowledged(self, event: Acknowledged) -> None:
@@ -162,13 +166,15 @@ class TerminalAgent(Listener):
 
     def _changed_item(self, message: down.Item, envelope: Envelope) -> None:
         if isinstance(message, down.Call):
-            held = self.book.add(message, (envelope.gen, envelope.n), self._now)
+            held = self.book.renew(message, (envelope.gen, envelope.n))
             if held is not None:
                 self._show_call(held)
 
     def _on_call(self, message: down.Call, order: tuple[int, int]) -> None:
         known = message.call in self.book.held
-        held = self.book.add(message, order, self._now)
+        held, gone = self.book.add(message, order, self._now)
+        for other in gone:
+            self._drop_call(other)
         if held is None:
             self._failed(message.item, "refused")
             return
@@ -182,8 +188,19 @@ class TerminalAgent(Listener):
             self._ring(held, speak=True)
             self._rearm()
 
+    def _drop_call(self, held: Held) -> None:
+        """Neither heard nor seen any more."""
+        self._silence(held.message.item)
+        self._take_off("call " + held.message.call)
+
     def _show_call(self, held: Held) -> None:
-        self._show("call " + held.message.call, words.call(held.message))
+        """Declined and done ones leave the screen."""
+        entry = "call " + held.message.call
+        if held.answer in ("decline", "done"):
+            self._screen.pop(entry, None)
+            self._redraw()
+        else:
+            self._show(entry, words.call(held.message))
 
     def _ring(self, held: Held, *, speak: bool) -> None:
         """Vibration, and tone (with the words the first time) unless silent; what blocks the sound is reported."""
@@ -225,13 +242,22 @@ class TerminalAgent(Listener):
         return EMERGENCY if "ring" in self._timers else NORMAL
 
     def _on_stand_down(self, message: down.StandDown, order: tuple[int, int]) -> None:
-        held = self.book.end(message.call, order)
+        held, counts = self.book.end(message.incident, order)
+        if not counts:
+            self._failed(message.item, "refused")
+            return
         silent = message.silent
         if held is not None:
             silent = silent or held.message.silent
-            self._silence(held.message.item)
-            self._take_off("call " + message.call)
-        self._log("stood-down", item=message.item, call=message.call, reason=message.reason)
+            self._drop_call(held)
+        self._clear_orders(message.incident)
+        self._log(
+            "stood-down",
+            item=message.item,
+            call=message.call,
+            incident=message.incident,
+            reason=message.reason,
+        )
         self._announce(message.item, words.stand_down(message), silent=silent)
         self._rearm()
 
@@ -244,6 +270,16 @@ class TerminalAgent(Listener):
                 self._silence(held.message.item)
         self._log("ordered", item=message.item, incident=message.incident, order=message.order)
         self._announce(message.item, words.order(message), silent=silent)
+        self._told_orders[message.item] = message.incident
+        if len(self._told_orders) > MAX_ON_SCREEN:
+            del self._told_orders[next(iter(self._told_orders))]
+
+    def _clear_orders(self, incident: str) -> None:
+        """An order on an incident that is over for us is neither heard nor seen any more."""
+        for item in [item for item, of in self._told_orders.items() if of == incident]:
+            del self._told_orders[item]
+            self._silence(item)
+            self._screen.pop("notice " + item, None)
 
     def _announce(self, item: str, text: Both, *, silent: bool) -> None:
         """Text, vibration and, unless silent, the words."""
@@ -274,6 +310,7 @@ class TerminalAgent(Listener):
     def _clear_notices(self) -> None:
         for entry in [entry for entry in self._screen if entry.startswith("notice ")]:
             del self._screen[entry]
+        self._told_orders.clear()
         self._cancel("notice")
         self._redraw()
 
@@ -289,11 +326,17 @@ class TerminalAgent(Listener):
             self._redraw()
 
     def _redraw(self) -> None:
-        """Calls first, then the rest, newest last."""
-        entries = sorted(self._screen.items(), key=lambda entry: not entry[0].startswith("call "))
-        self._do(
-            ShowText("\n".join(text.zh for _, text in entries), "\n".join(text.en for _, text in entries))
-        )
+        """Calls first, of several which one the keys answer, then the rest; newest last."""
+        calls = [text for name, text in self._screen.items() if name.startswith("call ")]
+        rest = [text for name, text in self._screen.items() if not name.startswith("call ")]
+        lines = calls + (self._keys_answer() if len(calls) > 1 else []) + rest
+        self._do(ShowText("\n".join(text.zh for text in lines), "\n".join(text.en for text in lines)))
+
+    def _keys_answer(self) -> list[Both]:
+        meant, others = self.book.meant("accept"), self.book.meant("en-route")
+        if meant is None:
+            return []
+        return [words.answer_keys(meant.message, None if others is None else others.message)]
 
 
 def _prompt(code: str) -> Both:

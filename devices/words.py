@@ -47,10 +47,18 @@ WHY_DOWN: Final = {
     "owner": Both("处置人解除", "by the owner"),
     "real-alarm": Both("真实报警优先,演练中止", "a real alarm comes first"),
     "merged": Both("已并入其他警情", "merged into another incident"),
+    "elsewhere": Both("已参加其他警情", "going to another incident"),
+    "off-duty": Both("已下勤", "off duty"),
 }
 ON_DUTY: Final = Both("上勤", "on duty")
 OFF_DUTY: Final = Both("下勤", "off duty")
 NO_CALL: Final = Both("没有可应答的呼叫", "no call to answer")
+ANSWERED: Final = {
+    "accept": Both("已接警", "accepted"),
+    "decline": Both("已拒绝", "declined"),
+    "en-route": Both("已在途中", "en route"),
+    "on-scene": Both("已到达", "on scene"),
+}
 
 
 def bearing(degrees: float) -> Both:
@@ -85,9 +93,35 @@ def _where(message: down.Call, language: str) -> str:
     return " ".join(parts)
 
 
+def name(message: down.Call) -> str:
+    """How one call is told from another: its point, else its place."""
+    return message.point or message.place or message.incident
+
+
+def unchanged(message: down.Call, answer: str) -> Both:
+    """An answer key that changes nothing: what was answered before."""
+    said = ANSWERED.get(answer, Both("", ""))
+    point = name(message)
+    return Both(f"{point}:{said.zh},没有变化", f"{point}: already {said.en}, nothing changes")
+
+
+def answer_keys(accept: down.Call, others: down.Call | None) -> Both:
+    """Which of several calls the keys answer: accept and decline, and the other answers."""
+    first = name(accept)
+    if others is None or others.call == accept.call:
+        return Both(f"▶ 应答键对应:{first}", f"▶ the answer keys are for: {first}")
+    rest = name(others)
+    return Both(
+        f"▶ 接警、拒绝键对应:{first};途中、到达、完成键对应:{rest}",
+        f"▶ accept and decline are for: {first}; en route, on scene and done for: {rest}",
+    )
+
+
 def stand_down(message: down.StandDown) -> Both:
-    why = WHY_DOWN.get(message.reason, Both(message.reason, message.reason))
-    return _marked(Both(f"{STAND_DOWN.zh}({why.zh})", f"{STAND_DOWN.en} ({why.en})"), drill=message.drill)
+    """A reason of a later version is left out."""
+    why = WHY_DOWN.get(message.reason)
+    zh, en = (f"({why.zh})", f" ({why.en})") if why else ("", "")
+    return _marked(Both(STAND_DOWN.zh + zh, STAND_DOWN.en + en), drill=message.drill)
 
 
 def order(message: down.Order) -> Both:

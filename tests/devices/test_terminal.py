@@ -5,7 +5,7 @@ import pytest
 from devices import events as ev
 from devices.player import MAX_QUEUED
 from protocols import down
-from protocols.types import Position
+from protocols.types import ANSWERS, Position
 from tests.devices.rig import Bench, terminal
 
 OK = [("delivered", None), ("presented", None)]
@@ -112,23 +112,110 @@ def test_push_to_talk_cannot_accept_or_decline() -> None:
     assert len(bench.times(ev.Vibrate)) > 1, "it still rings"
 
 
-def test_keys_name_the_oldest_unanswered_call_and_an_explicit_one_wins() -> None:
+def test_keys_are_for_the_newest_unanswered_call_and_an_explicit_one_wins() -> None:
     bench = terminal()
     bench.down(call("it-1", "c-1"))
     bench.down(call("it-2", "c-2", incident="i-2"))
     bench.do(ev.AnswerPressed("decline"))
     bench.do(ev.AnswerPressed("accept"))
     bench.do(ev.AnswerPressed("en-route"))
-    bench.do(ev.AnswerPressed("accept", "c-1"))
+    bench.do(ev.AnswerPressed("accept", "c-2"))
     answers = [(m.call, m.answer) for m in bench.unique("answer")]
-    assert answers == [("c-1", "decline"), ("c-2", "accept"), ("c-2", "en-route"), ("c-1", "accept")]
+    assert answers == [("c-2", "decline"), ("c-1", "accept"), ("c-1", "en-route"), ("c-2", "accept")]
 
 
-def test_without_a_call_an_answer_key_sends_nothing() -> None:
+def test_of_several_calls_the_screen_says_which_one_the_keys_answer() -> None:
     bench = terminal()
+    bench.down(call("it-1", "c-1"))
+    assert "▶" not in bench.text()
+    bench.down(call("it-2", "c-2", incident="i-2", point="018"))
+    assert "▶ 应答键对应:018" in bench.text()
     bench.do(ev.AnswerPressed("accept"))
+    assert "▶ 接警、拒绝键对应:017;途中、到达、完成键对应:018" in bench.text()
+    bench.do(ev.AnswerPressed("on-scene"))
+    bench.do(ev.AnswerPressed("decline"))
+    assert [(m.call, m.answer) for m in bench.unique("answer")] == [
+        ("c-2", "accept"),
+        ("c-2", "on-scene"),
+        ("c-1", "decline"),
+    ]
+    assert "▶" not in bench.text()
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_without_a_call_an_answer_key_sends_nothing_and_says_so(answer: str) -> None:
+    bench = terminal()
+    bench.do(ev.AnswerPressed(answer))
     assert not bench.sent("answer")
     assert "没有可应答的呼叫" in bench.text()
+
+
+@pytest.mark.parametrize(
+    ("pressed", "again", "says"),
+    [
+        ("accept", "accept", "已接警"),
+        ("en-route", "accept", "已在途中"),
+        ("on-scene", "en-route", "已到达"),
+        ("decline", "decline", "已拒绝"),
+    ],
+)
+def test_an_answer_that_changes_nothing_is_not_sent_and_says_so(pressed: str, again: str, says: str) -> None:
+    bench = terminal()
+    bench.down(call())
+    bench.do(ev.AnswerPressed(pressed))
+    bench.do(ev.AnswerPressed(again))
+    assert [m.answer for m in bench.unique("answer")] == [pressed]
+    assert f"017:{says},没有变化" in bench.text()
+
+
+def test_a_newer_call_of_the_incident_takes_the_place_of_the_one_held() -> None:
+    bench = terminal()
+    bench.down(call("it-1", "c-1", place="旧地点"))
+    bench.run(500)
+    bench.forget_past()
+    bench.down(call("it-2", "c-2"))
+    assert ev.StopPlaying("it-1") in [action for _, action in bench.done]
+    assert bench.text().count("017") == 1
+    assert "旧地点" not in bench.text()
+    bench.run(20_000)
+    assert {play.item for _, play in bench.plays()} == {"it-2"}
+    assert len(bench.times(ev.Vibrate)) == 5
+    bench.do(ev.AnswerPressed("accept"))
+    assert [m.call for m in bench.unique("answer")] == ["c-2"]
+
+
+@pytest.mark.parametrize("answer", ["accept", "decline", "done"])
+def test_it_rings_again_when_its_incident_calls_it_again_after_an_answer(answer: str) -> None:
+    bench = terminal()
+    bench.down(call("it-1", "c-1"))
+    bench.do(ev.AnswerPressed(answer))
+    bench.forget_past()
+    bench.down(call("it-2", "c-2"))
+    assert bench.times(ev.Vibrate)
+    assert bench.text().count("017") == 1
+
+
+def test_an_older_call_of_the_incident_does_not_ring_over_the_newer() -> None:
+    bench = terminal()
+    bench.n += 10
+    bench.down(call("it-2", "c-2"))
+    bench.run(2_000)
+    vibrations = len(bench.times(ev.Vibrate))
+    bench.down(call("it-1", "c-1", place="旧地点"), n=bench.n - 5)
+    assert len(bench.times(ev.Vibrate)) == vibrations
+    assert "旧地点" not in bench.text()
+    assert bench.rungs("it-1") == [("delivered", None), ("failed", "refused")]
+
+
+def test_new_words_on_a_call_that_was_replaced_or_left_do_not_bring_it_back() -> None:
+    bench = terminal()
+    bench.down(call("it-1", "c-1", place="旧地点"))
+    bench.down(call("it-2", "c-2"))
+    bench.down(call("it-1", "c-1", place="旧地点", rev=1))
+    assert "旧地点" not in bench.text()
+    bench.do(ev.AnswerPressed("decline"))
+    bench.down(call("it-2", "c-2", rev=1))
+    assert "017" not in bench.text()
 
 
 def test_a_silent_call_vibrates_only_and_shows_silent_approach() -> None:
@@ -165,6 +252,77 @@ def test_stand_down_stops_it_and_says_why() -> None:
     assert not bench.times(ev.Vibrate)
     bench.do(ev.AnswerPressed("accept"))
     assert not bench.sent("answer")
+
+
+@pytest.mark.parametrize("ended", ["c-1", "c-2"])
+@pytest.mark.parametrize("answer", [None, "accept", "en-route"])
+def test_a_stand_down_ends_whatever_call_of_its_incident_is_held(ended: str, answer: str | None) -> None:
+    bench = terminal()
+    bench.down(call("it-1", "c-1"))
+    bench.run(3_000)
+    bench.down(call("it-2", "c-2"))
+    bench.run(3_000)
+    if answer is not None:
+        bench.do(ev.AnswerPressed(answer))
+    bench.down(down.Order("it-4", "i-1", "observe", "有刀"))
+    bench.down(down.StandDown("it-3", ended, "i-1", "ended"))
+    assert bench.text() == "解除,无需前往(警情已结束)"
+    bench.forget_past()
+    bench.run(120_000)
+    assert not bench.times(ev.Vibrate)
+    assert all(play.item == "it-3" for _, play in bench.plays())
+    assert bench.text() == ""
+
+
+def test_a_stand_down_leaves_the_calls_of_other_incidents_ringing() -> None:
+    bench = terminal()
+    bench.down(call("it-1", "c-1"))
+    bench.down(call("it-2", "c-2", incident="i-2", point="018"))
+    bench.down(down.StandDown("it-3", "c-1", "i-1"))
+    bench.forget_past()
+    bench.run(10_000)
+    assert bench.times(ev.Vibrate)
+    bench.do(ev.AnswerPressed("accept"))
+    assert "018" in bench.text()
+    assert [m.call for m in bench.unique("answer")] == ["c-2"]
+
+
+def test_a_stand_down_that_a_new_call_overtook_does_not_end_it() -> None:
+    bench = terminal()
+    bench.down(call("it-1", "c-1"))
+    bench.n += 10
+    bench.down(call("it-3", "c-2"))
+    bench.down(down.StandDown("it-2", "c-1", "i-1"), n=bench.n - 5)
+    assert "解除" not in bench.text()
+    assert bench.rungs("it-2") == [("delivered", None), ("failed", "refused")]
+    bench.do(ev.AnswerPressed("accept"))
+    assert [m.call for m in bench.unique("answer")] == ["c-2"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("elsewhere", "解除,无需前往(已参加其他警情)|stand down, not needed (going to another incident)"),
+        ("off-duty", "解除,无需前往(已下勤)|stand down, not needed (off duty)"),
+        ("of-a-later-version", "解除,无需前往|stand down, not needed"),
+    ],
+)
+def test_every_reason_of_a_stand_down_reads_well(reason: str, shown: str) -> None:
+    bench = terminal()
+    bench.down(call())
+    bench.down(down.StandDown("it-2", "c-1", "i-1", reason))
+    last = [a for _, a in bench.done if isinstance(a, ev.ShowText)][-1]
+    assert f"{last.text}|{last.text_en}" == shown
+
+
+def test_another_call_of_the_incident_overtaken_by_the_stand_down_does_not_ring() -> None:
+    bench = terminal()
+    bench.n += 10
+    bench.down(down.StandDown("it-2", "c-2", "i-1"))
+    bench.forget_past()
+    bench.down(call("it-1", "c-1"), n=bench.n - 5)
+    assert not bench.times(ev.Vibrate)
+    assert "017" not in bench.text()
 
 
 def test_a_call_overtaken_by_its_stand_down_does_not_ring() -> None:
