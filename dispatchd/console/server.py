@@ -12,11 +12,14 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 STOP_S: Final = 3  # open requests and feeds get so long to end when the daemon stops
 PING_S: Final = 20.0  # WebSocket pings; a client that does not answer one for so long has gone
 MAX_WS_MESSAGE_BYTES: Final = 64 * 1024  # from a client; a feed's client has nothing to say
 BACKLOG: Final = 128
+STOPS: Final = 1012  # close code of feeds when the daemon stops
+STOPS_WHY: Final = "The daemon is stopping. Connect again when it is back."
 
 
 class ListenError(Exception):
@@ -66,6 +69,18 @@ def url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Sockets(WebSocketsSansIOProtocol):
+    """Says why it closes when the daemon stops; uvicorn's own gives no reason."""
+
+    def shutdown(self) -> None:
+        if self.handshake_complete and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": STOPS})
+            self.conn.send_close(STOPS, STOPS_WHY)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        super().shutdown()
+
+
 class _Server(uvicorn.Server):
     """The daemon handles signals; the server only serves."""
 
@@ -92,7 +107,7 @@ async def serve(app: ASGIApp, bound: socket.socket, on_ready: Callable[[], None]
         lifespan="off",
         server_header=False,
         proxy_headers=False,
-        ws="websockets-sansio",
+        ws=_Sockets,
         ws_ping_interval=PING_S,
         ws_ping_timeout=PING_S,
         ws_max_size=MAX_WS_MESSAGE_BYTES,
