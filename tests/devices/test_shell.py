@@ -89,7 +89,7 @@ class Running:
     def __init__(self, device: str, kind: type[PillarAgent | TerminalAgent], urls: list[str]) -> None:
         self.parts = Parts()
         self.log: list[dict[str, Any]] = []
-        outbox = MemoryOutbox("boot-1")
+        self.outbox = outbox = MemoryOutbox("boot-1")
         agent = kind.restore(outbox.records, outbox.boot, rng=random.Random(7))
         credentials = Credentials(device, agent.role, urls, "secret")
         self.task = asyncio.create_task(run_device(agent, credentials, self.parts, outbox, self.log.append))
@@ -176,6 +176,13 @@ async def test_it_can_be_switched_off_in_the_moment_the_broker_goes(tmp_path: Pa
         device.task.cancel()
     done, pending = await asyncio.wait([device.task for device in devices], timeout=10)
     assert (len(done), len(pending)) == (12, 0)
+
+
+async def test_a_press_in_the_moment_it_is_switched_off_is_kept() -> None:
+    pillar = Running("p-1", PillarAgent, [f"mqtt://127.0.0.1:{free_port()}"])
+    await pillar.key(ev.KeyDown())
+    await pillar.off()
+    assert [record.kind for record in pillar.outbox.records] == ["alarm"]
 
 
 @pytest.mark.mosquitto
