@@ -19,7 +19,7 @@ USABLE  := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup setup-run demo test test-all lint format types contracts wheel lock soak bench clean
+.PHONY: docs help setup setup-run demo test test-all lint format types contracts wheel lock soak bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,12 @@ soak: $(VENV)/.dev  ## hundreds of kills; hours if asked: make soak ARGS="…"
 lint: $(VENV)/.dev  ## ruff: rules and layout
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
+
+docs: $(VENV)/.dev  ## write the generated pages anew
+	$(BIN)/python -m protocols.asyncapi > docs/asyncapi.yaml
+	$(BIN)/python -m dispatchd.event_docs > docs/events.md
+	$(BIN)/python -m dispatchd.config --docs settings > docs/settings.md
+	$(BIN)/python -m dispatchd.config --docs rules > docs/rules.md
 
 format: $(VENV)/.dev  ## let ruff lay out and mend what it can
 	$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .

@@ -91,8 +91,14 @@ class Daemon:
 
     async def run(self) -> None:
         """Everything, until it is told to stop."""
-        self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        token = _admin_token(self._dir / ADMIN_TOKEN_FILE)
+        try:
+            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            token = _admin_token(self._dir / ADMIN_TOKEN_FILE)
+        except OSError as error:
+            raise StartError(
+                f"The daemon cannot use its folder: {error.filename}: {error.strerror}. "
+                f"Give its user the right to write there (chown), or name another folder with --dir."
+            ) from error
         host, port = parse_address(self._config.http.address)
         store = await asyncio.to_thread(open_store, self._config.store_url)
         try:

@@ -57,7 +57,6 @@ _WHO: Final = {
         "stand-down": TERMINAL,
         "order": TERMINAL,
         "alert": TERMINAL,
-        "membership": TERMINAL,
         "prompt": PILLAR,
         "lamp": PILLAR,
     },

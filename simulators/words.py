@@ -81,9 +81,9 @@ EN: Final = Words(
 The town is alive. What to try next:
   type here             press p-03          (somebody presses pillar 3)
   in another shell:
-    {dispatchd} ctl watch --dir {dir}
-    {dispatchd} ctl fleet --dir {dir}
-    {dispatchd} ctl broadcast --dir {dir} --everybody --ack 'All patrols report your position'
+    {dispatchd} ctl watch --dir {dir} --lang en
+    {dispatchd} ctl fleet --dir {dir} --lang en
+    {dispatchd} ctl broadcast --dir {dir} --lang en --everybody --ack 'All patrols report your position'
   also here:            status · offline t-005 · deaf t-006 · flat t-007 · quit
 """,
     stopping="Stopping (at most {seconds:.0f} s) ...",

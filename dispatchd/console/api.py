@@ -60,6 +60,8 @@ NAMED_IN_TARGET: Final = {
     "devices": "fleet",
     "talk_groups": "talk_groups",
 }
+NOUNS: Final = {"fleet": "device", "talk_groups": "talk group"}
+"""Table → what one of its entries is called where its plural does not say so."""
 _WALLS: Final[dict[str, Callable[[Scope, str], bool]]] = {
     **WALLS,
     "items": Scope.item,
@@ -153,7 +155,7 @@ class Handlers:
         async with self.scope(request, route) as (view, scope):
             doc = view.one(route.table, id_) if _WALLS[route.table](scope, id_) else None
             if doc is None:
-                raise not_found(route.table.removesuffix("s"), id_)
+                raise not_found(noun(route.table), id_)
             return answer(doc)
 
     async def not_heard(self, request: Request, route: Route) -> Response:
@@ -161,7 +163,7 @@ class Handlers:
         async with self.scope(request, route) as (view, scope):
             ladder = view.state.ladders.get(id_) if _WALLS[route.table](scope, id_) else None
             if ladder is None:
-                raise not_found(route.table.removesuffix("s"), id_)
+                raise not_found(noun(route.table), id_)
             return answer(heard.not_heard_list(view.state, ladder))
 
     async def replay(self, request: Request, route: Route) -> Response:
@@ -254,10 +256,15 @@ def require_visible(scope: Scope, command: Command) -> None:
             _require(scope, table, f"target.{field}", getattr(target, field))
 
 
+def noun(table: str) -> str:
+    """One entry of the table, in a sentence."""
+    return NOUNS.get(table, table.removesuffix("s"))
+
+
 def _require(scope: Scope, table: str, field: str, value: str | list[str] | None) -> None:
     for id_ in [value] if isinstance(value, str) else value or ():
         if not _WALLS[table](scope, id_):
-            raise not_found(table.removesuffix("s").replace("_", " "), id_, f"$.{field}")
+            raise not_found(noun(table), id_, f"$.{field}")
 
 
 async def ask(engine: Engine, operator: str, command: Command) -> Struct:

@@ -158,7 +158,8 @@ class RingDoc(Struct, frozen=True):
 
 class IncidentDoc(_Doc, frozen=True, kw_only=True):
     """警情. `order` sorts ascending: unaccepted, silent, a terminal's emergency, one-key, oldest.
-    `attention`: why look."""
+    `age_ms` counts from the first press where its age is known, `opened_ms` is the receipt. `hold`: why its rings
+    wait (late, verify, commissioning, "" = they do not). `attention`: why look."""
 
     order: list[int]
     open: bool

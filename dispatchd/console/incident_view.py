@@ -43,6 +43,7 @@ def attention(view: Moment, incident: Incident) -> list[str]:
         "nobody-left-to-call": incident.exhausted and not coming,
         "waits-late": incident.hold == "late",
         "waits-verify": incident.hold == "verify",
+        "waits-commissioning": incident.hold == "commissioning",
         "handoff-red": any(handoff.red for handoff in incident.handoffs),
         "answered": incident.question is not None and incident.question.answer is not None,
         "pressed-again": incident.press_count > 1,
@@ -143,6 +144,13 @@ def presses(view: Moment, incident: Incident) -> list[PressDoc]:
     ]
 
 
+def first_press_ms(incident: Incident) -> int:
+    """When the key was pressed first, as far as that is known; else when it was received: a press kept during an
+    outage shows its true age."""
+    known = [press.pressed_ms for press in incident.presses if press.age_known]
+    return min([incident.opened_ms, *known])
+
+
 def incident_doc(view: Moment, incident: Incident) -> IncidentDoc:
     """The whole document."""
     device = view.state.site.device.get(incident.device)
@@ -165,7 +173,7 @@ def incident_doc(view: Moment, incident: Incident) -> IncidentDoc:
         place_en=(point.name_en if point else "") or (device.name_en if device else ""),
         position=at,
         opened_ms=incident.opened_ms,
-        age_ms=view.age(incident.opened_ms) or 0,
+        age_ms=view.age(first_press_ms(incident)) or 0,
         ended_age_ms=view.age(incident.ended_ms),
         outcome=incident.outcome,
         owner=incident.owner,

@@ -24,7 +24,7 @@ from dispatchd.core.facts import (
 )
 
 from .ports import Journal, Row
-from .words import candidate, say
+from .words import ring_reasons, say
 
 MOST_STEPS: Final = 100_000  # rows of one incident; what comes later is left out and `cut` says so
 SHIFT_CHANGES: Final = 1_000  # newest reliefs looked through for ones that concern it
@@ -90,7 +90,7 @@ def _units(told: Iterator[Fact]) -> set[str]:
 
 def _step(row: Row, fact: Fact, zone: tzinfo) -> Step:
     words = say(fact)
-    because = [candidate(c) for c in fact.looked_at] if isinstance(fact, RingOpened) else []
+    because = ring_reasons(fact) if isinstance(fact, RingOpened) else []
     return Step(
         seq=row.seq,
         now_ms=row.now_ms,

@@ -102,6 +102,12 @@ class SignIn:
             return found
         if token:
             self._bad.count(address)
+            raise ApiError(
+                401,
+                "unknown-token",
+                "This token is not known here: it is old, was replaced, or belongs to another site. "
+                "An admin makes a new one with: dispatchd operator add ID",
+            )
         raise ApiError(
             401,
             "not-signed-in",

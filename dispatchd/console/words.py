@@ -156,16 +156,67 @@ def _ring(x: f.RingOpened) -> Words:
     )
 
 
-def candidate(c: Candidate) -> Words:
+def ring_reasons(x: f.RingOpened) -> list[Words]:
+    """Line by line: each patrol that was looked at and why it was chosen or not, and how many lines are left out."""
+    found = [candidate(c, reason(x, c)) for c in x.looked_at]
+    kept = sum(not c.chosen for c in x.looked_at)
+    others = x.passed - (len(x.looked_at) - kept)
+    if others > kept:
+        zh = f"其余 {others} 组中只记录最近的 {kept} 组"
+        found.append(Words(zh, f"of the {others} not called the nearest {kept} are kept"))
+    return found
+
+
+def reason(x: f.RingOpened, c: Candidate) -> Words:
+    """Why a patrol was chosen beyond the reach, or was available and still not chosen."""
+    if c.why:
+        return Words(word(c.why), c.why)
+    beyond = x.reach_m is not None and (c.distance_m is None or c.distance_m > x.reach_m)
+    if c.chosen:
+        police = beyond and x.ring == 1 and c.force == "police"
+        return Words("最近民警", "nearest police") if police else Words("", "")
+    if x.reach_m is None:
+        return _not_called_without_reach(x)
+    if not beyond:
+        return Words("已有更近的", "enough nearer ones")
+    return _beyond(x, c, x.reach_m)
+
+
+def _beyond(x: f.RingOpened, c: Candidate, reach_m: float) -> Words:
+    zh, en = f"超出 {reach_m:.0f} 米", f"beyond {metres(reach_m)}"
+    if c.distance_m is None:
+        zh, en = f"无新位置,不算在 {reach_m:.0f} 米内", f"no fresh position, so not within {metres(reach_m)}"
+    if x.ring == 1 and c.force == "police":
+        called = any(other.chosen and other.force == "police" for other in x.looked_at)
+        more = Words(",已有更近的民警", ", a nearer police patrol is called")
+        far = Words(",也超出民警范围", ", and beyond the reach for police")
+        return Words(zh + (more if called else far).zh, en + (more if called else far).en)
+    return Words(zh, en)
+
+
+def _not_called_without_reach(x: f.RingOpened) -> Words:
+    """Rings without a reach: a tamper's (1), the unit's (3), by hand."""
+    return {
+        1: Words("只呼叫最近的民警", "only the nearest police patrol is called"),
+        3: Words("非所呼叫单位", "not of the unit that is called"),
+    }.get(x.ring, Words("未点名", "not asked for"))
+
+
+def candidate(c: Candidate, because: Words | None = None) -> Words:
     """One patrol that was looked at for a ring, and why it was chosen or not."""
     zh, en = ("选中", "chosen") if c.chosen else ("未选", "not called")
-    why_zh, why_en = (f":{word(c.why)}", f": {c.why}") if c.why else ("", "")
+    because = because or Words(word(c.why) if c.why else "", c.why)
+    why_zh, why_en = (f":{because.zh}", f": {because.en}") if because.en else ("", "")
     terminals = names(c.devices, 4)
+    where = Words("无新位置", "no fresh position")
+    if c.distance_m is not None:
+        where = Words(
+            f"距离 {metres(c.distance_m)},位置 {seconds(c.age_ms)}前",
+            f"{metres(c.distance_m)} away, position {seconds(c.age_ms)} old",
+        )
     return Words(
-        f"{c.patrol}({word(c.force)}){zh}{why_zh};距离 {metres(c.distance_m)},"
-        f"位置 {seconds(c.age_ms)}前,终端 {terminals}",
-        f"{c.patrol} ({c.force}) {en}{why_en}; {metres(c.distance_m)} away, position {seconds(c.age_ms)} old, "
-        f"terminals {terminals}",
+        f"{c.patrol}({word(c.force)}){zh}{why_zh};{where.zh},终端 {terminals}",
+        f"{c.patrol} ({c.force}) {en}{why_en}; {where.en}, terminals {terminals}",
     )
 
 

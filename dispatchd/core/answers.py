@@ -43,16 +43,30 @@ def said_answer(turn: Turn, device: str, said: up.Answer) -> None:
     """Receipted in every case; refused if it was never this device's to give."""
     refused = _refusal(turn, device, said)
     if not refused:
-        incident = turn.state.incidents[turn.state.calls[said.call].incident]
+        incident = _meant(turn, said)
+        assert incident is not None
         responder = incident.responders[said.patrol]
         if key_text(said.key) not in responder.keys:
             _answered(turn, incident, responder, device, said)
     turn.receipt(device, said.key, refused=refused)
 
 
-def _refusal(turn: Turn, device: str, said: up.Answer) -> str:
+def _meant(turn: Turn, said: up.Answer) -> Incident | None:
+    """The incident of the call, or the one it was merged into if the patrol went along."""
     call = turn.state.calls.get(said.call)
     incident = turn.state.incidents.get(call.incident) if call else None
+    while incident is not None and _went_along(incident, said.patrol):
+        incident = turn.state.incidents.get(incident.merged_into or "")
+    return incident
+
+
+def _went_along(incident: Incident, patrol: str) -> bool:
+    responder = incident.responders.get(patrol)
+    return incident.merged_into is not None and responder is not None and responder.why == "merged"
+
+
+def _refusal(turn: Turn, device: str, said: up.Answer) -> str:
+    incident = _meant(turn, said)
     entry = turn.state.site.device.get(device)
     if incident is None:
         return "unknown-call"

@@ -491,7 +491,7 @@ class Answered(_Incident, frozen=True):
 
 
 class PatrolLost(_Incident, frozen=True):
-    """`why`: silent, off-duty, elsewhere, removed."""
+    """`why`: silent, off-duty, elsewhere, merged. Who is there is told by a stand-down of its own."""
 
     incident: str
     call: str

@@ -20,6 +20,8 @@ from .turn import Turn
 EVERYBODY, BY_HAND = 4, 5
 BUSY: Final = RESPONDING | {"called"}
 LOOKED_AGAIN: Final = "looked-again"
+TOLD: Final = frozenset({"elsewhere", "off-duty"})
+"""Losses of a patrol whose terminal is there and must stop asking; a silent one is told nothing, it may come back."""
 AGAIN: Final = frozenset({"press", "owner"})
 """Rings started for these reasons also ask those who were called before and did not come."""
 
@@ -308,6 +310,8 @@ def lose(turn: Turn, incident: Incident, patrol: str, why: str, after_ms: int = 
     responder = incident.responders[patrol]
     was_coming = responder.place in RESPONDING
     turn.record(f.PatrolLost(incident.incident, responder.call, patrol, why, after_ms))
+    if why in TOLD:
+        stand_down(turn, incident, [patrol], why)
     if was_coming:
         refill(turn, incident, f"lost {patrol}")
     else:

@@ -12,8 +12,8 @@ import msgspec
 from protocols import site as site_
 from protocols.rules import Override, Rules
 
+from . import care, devices, rings
 from . import commands as c
-from . import devices, rings
 from . import facts as f
 from .commands import Done, Refusal
 from .effects import SyncAccess
@@ -165,9 +165,11 @@ def _removed(turn: Turn, table: str, id_: str, by: str) -> None:
 
 
 def _after_change(turn: Turn) -> None:
-    """Whoever is affected is told; the broker's access list is written anew."""
+    """Whoever is affected is told; a pillar that is back in the site too; the broker's list is written anew."""
     for device in list(turn.state.site.device):
         devices.refresh_membership(turn, device)
+    for incident in turn.index.open_incidents():
+        care.refresh(turn, incident)
     turn.do(SyncAccess())
 
 

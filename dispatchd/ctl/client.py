@@ -11,14 +11,21 @@ import httpx
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from dispatchd.config import ADMIN_TOKEN_FILE, READY_FILE, ConfigError, Ready, read_secret
 
 from . import errors
 from .errors import CliError
+from .zh import refusal
 
 TIMEOUT_S: Final = 15.0  # for one answer; a command waits for its commit
 MAX_FEED_BYTES: Final = 64 * 1024 * 1024  # of one feed message: the snapshot of a large site
+PING_S: Final = 5.0  # between pings of the feed; one unanswered for so long means that the link is lost
+CLOSE_S: Final = 1.0  # to say goodbye to a daemon that may be gone
+REVOKED: Final = 4401  # close code of a feed whose token is no longer valid
+RESTARTS: Final = 1012  # close code of a feed whose daemon stops
+UNAUTHORIZED: Final = 401
 _CODES: Final = {
     401: errors.NOT_ALLOWED,
     403: errors.NOT_ALLOWED,
@@ -28,27 +35,58 @@ _CODES: Final = {
 }
 
 
-def read_ready(directory: Path) -> Ready:
-    """What the daemon wrote when it was ready. CliError when none has."""
+def in_words(lang: str, zh: str, en: str) -> str:
+    return zh if lang == "zh" else en
+
+
+def read_ready(directory: Path, lang: str = "en") -> Ready:
+    """What the daemon wrote when it was ready. CliError when none has, or when it may not be read."""
     path = directory / READY_FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Ready)
-    except OSError:
-        raise CliError(
-            f"No daemon has been ready in {directory} (no {READY_FILE}). Start one with: "
-            f"dispatchd run --dir {directory}; or name another with --dir or --url.",
-            errors.UNREACHABLE,
-        ) from None
+    except PermissionError:
+        raise CliError(_no_rights(path, lang), errors.NOT_ALLOWED) from None
+    except OSError as error:
+        zh = (
+            f"{directory} 里没有就绪的守护进程({READY_FILE}:{error.strerror})。启动:dispatchd run --dir {directory};"
+            "或用 --dir、--url 指明另一个。"
+        )
+        en = (
+            f"No daemon has been ready in {directory} ({READY_FILE}: {error.strerror}). Start one with: "
+            f"dispatchd run --dir {directory}; or name another with --dir or --url."
+        )
+        raise CliError(in_words(lang, zh, en), errors.UNREACHABLE) from None
     except msgspec.DecodeError as error:
-        raise CliError(f"{path} is not readable ({error}). Start the daemon anew.", errors.BAD_FILE) from None
+        zh, en = (
+            f"{path} 读不懂({error})。请重启守护进程。",
+            f"{path} is not readable ({error}). Start the daemon anew.",
+        )
+        raise CliError(in_words(lang, zh, en), errors.BAD_FILE) from None
+
+
+def _no_rights(path: Path, lang: str) -> str:
+    return in_words(
+        lang,
+        f"您无权读取 {path}。请以守护进程的用户运行,或向管理员要令牌,再用 --url 和 --token-file。",
+        f"You may not read {path}. Run this as the daemon's user; or get a token of your own from an admin and give "
+        "--url and --token-file.",
+    )
 
 
 class Client:
-    """One operator's connection. Every method raises CliError with a sentence."""
+    """One operator's connection. Every method raises CliError with a sentence. `source`: where the token is from."""
 
-    def __init__(self, url: str, token: str, *, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        source: str = "",
+        lang: str = "en",
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
-        self._token = token
+        self._token, self._source, self._lang = token, source, lang
         headers = {"authorization": f"Bearer {token}"}
         self._http = httpx.Client(
             base_url=self.url, headers=headers, timeout=TIMEOUT_S, transport=transport, trust_env=False
@@ -69,17 +107,15 @@ class Client:
         try:
             response = self._http.request(method, "/api/v1" + path, json=fields)
         except httpx.TransportError as error:
-            raise CliError(
-                f"The daemon does not answer at {self.url} ({error}). Is it running? See its log.",
-                errors.UNREACHABLE,
-            ) from None
+            raise self._silent(str(error) or type(error).__name__) from None
         if response.status_code >= 400:
-            raise refused(response.status_code, response.content)
+            raise self._refused(response.status_code, response.content)
         return response.json()
 
     @contextmanager
-    def feed(self) -> Iterator[Iterator[dict[str, Any]]]:
-        """The live feed's messages, the snapshot first, until the daemon closes it."""
+    def feed(self, tick_s: float | None = None) -> Iterator[Iterator[dict[str, Any] | None]]:
+        """The live feed's messages, the snapshot first, until it ends, which is a CliError; None each `tick_s`
+        without one."""
         parts = urlsplit(self.url)
         headers = {"Authorization": f"Bearer {self._token}"}
         try:
@@ -87,41 +123,89 @@ class Client:
                 f"ws://{parts.netloc}/api/v1/feed",
                 additional_headers=headers,
                 max_size=MAX_FEED_BYTES,
+                ping_interval=PING_S,
+                ping_timeout=PING_S,
+                close_timeout=CLOSE_S,
                 proxy=None,
             ) as socket:
-                yield (msgspec.json.decode(message) for message in socket)
+                yield _messages(socket, tick_s)
         except InvalidStatus as error:
-            raise refused(error.response.status_code, error.response.body or b"") from None
+            raise self._refused(error.response.status_code, error.response.body or b"") from None
         except ConnectionClosed as error:
-            reason = error.rcvd.reason if error.rcvd else "the connection broke"
-            raise CliError(f"The daemon closed the feed: {reason}.", errors.UNREACHABLE) from None
+            raise self._ended(error) from None
         except (OSError, WebSocketException) as error:
-            raise CliError(
-                f"The daemon does not answer at {self.url} ({error}).", errors.UNREACHABLE
-            ) from None
+            raise self._silent(str(error) or type(error).__name__) from None
+
+    def _ended(self, error: ConnectionClosed) -> CliError:
+        """Of a feed. 4401: the token is no longer valid."""
+        said = error.rcvd.reason if error.rcvd else ""
+        if error.rcvd and error.rcvd.code == RESTARTS:
+            said = said or in_words(self._lang, "守护进程正在停止", "it is stopping")
+        code = errors.NOT_ALLOWED if error.rcvd and error.rcvd.code == REVOKED else errors.UNREACHABLE
+        zh = f"守护进程关闭了实时连接:{said or '没有说明原因,可能已停止'}。"
+        en = f"The daemon closed the feed: {said or 'it gave no reason; perhaps it has stopped'}."
+        if error.rcvd is None:
+            zh, en = (
+                f"与 {self.url} 的连接断了,守护进程没有回应。",
+                f"The connection to {self.url} broke; the daemon does not answer.",
+            )
+        return CliError(in_words(self._lang, zh, en).replace("..", "."), code)
+
+    def _silent(self, why: str) -> CliError:
+        zh = f"守护进程没有应答:{self.url}({why})。它在运行吗?看它的日志。"
+        en = f"The daemon does not answer at {self.url} ({why}). Is it running? See its log."
+        return CliError(in_words(self._lang, zh, en), errors.UNREACHABLE)
+
+    def _refused(self, status: int, body: bytes) -> CliError:
+        return refused(status, body, self._lang, self._source)
 
 
-def refused(status: int, body: bytes) -> CliError:
-    """The daemon's own sentence, with its code and the field it is about."""
+def _messages(socket: Connection, tick_s: float | None) -> Iterator[dict[str, Any] | None]:
+    while True:
+        try:
+            message = socket.recv(timeout=tick_s)
+        except TimeoutError:
+            yield None
+        else:
+            yield msgspec.json.decode(message)
+
+
+def refused(status: int, body: bytes, lang: str = "en", source: str = "") -> CliError:
+    """The daemon's own sentence, with its code and the field it is about; at 401 also where the token is from."""
     try:
         problem = msgspec.json.decode(body)
         field = f" (field {problem['field']})" if problem.get("field") else ""
-        why = f"{problem['why']}{field} [{problem['code']}]"
+        code, why = problem["code"], problem["why"]
+        why = f"{refusal(code, why) if lang == 'zh' else why}{field} [{code}]"
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        why = f"Something that is no dispatchd answered with HTTP {status}. Check --url and --dir."
+        why = in_words(
+            lang,
+            f"应答的不是 dispatchd(HTTP {status})。核对 --url 和 --dir。",
+            f"Something that is no dispatchd answered with HTTP {status}. Check --url and --dir.",
+        )
+    if status == UNAUTHORIZED and source:
+        why += in_words(lang, f" 令牌来自 {source}。", f" The token was read from {source}.")
     return CliError(why, _CODES.get(status, errors.REFUSED))
 
 
-def open_client(directory: Path, url: str | None, token_file: Path | None) -> Client:
+def open_client(directory: Path, url: str | None, token_file: Path | None, lang: str = "en") -> Client:
     """Of the common flags: --url and --token-file over what --dir says."""
-    ready = None if url else read_ready(directory)
+    ready = None if url else read_ready(directory, lang)
     path = token_file or directory / ADMIN_TOKEN_FILE
+    token = _token(path, lang)
+    return Client(url or (ready.http if ready else ""), token, source=str(path), lang=lang)
+
+
+def _token(path: Path, lang: str) -> str:
+    """CliError when the file cannot be read or holds no token."""
     try:
         token = read_secret(path)
     except ConfigError as error:
-        raise CliError(
-            f"{error} Name the file that holds your token with --token-file.", errors.NOT_ALLOWED
-        ) from None
+        en = f"{error} Name the file that holds your token with --token-file."
+        zh = f"读不到令牌文件 {path}。用 --token-file 指明您的令牌文件。({error})"
+        raise CliError(in_words(lang, zh, en), errors.NOT_ALLOWED) from None
     if not token.isascii():
-        raise CliError(f"{path} holds no token: tokens are plain letters and digits.", errors.NOT_ALLOWED)
-    return Client(url or (ready.http if ready else ""), token)
+        en = f"{path} holds no token: tokens are plain letters and digits."
+        zh = f"{path} 里不是令牌:令牌只有字母和数字。"
+        raise CliError(in_words(lang, zh, en), errors.NOT_ALLOWED)
+    return token

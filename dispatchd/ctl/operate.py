@@ -2,9 +2,10 @@
 
 import argparse
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from . import live, show, verbs
+from . import live, show, verbs, watch
 from .errors import NOT_ALL_HEARD, OK, USAGE, CliError
 from .shell import Shell, add_common
 from .verbs import Flag, Verb
@@ -110,11 +111,9 @@ def _me(shell: Shell) -> int:
 
 
 def _watch(shell: Shell) -> int:
-    try:
-        live.watch(shell, shell.client)
-    except KeyboardInterrupt:
-        return OK
-    raise CliError(shell.t("守护进程已停止。", "The daemon has stopped."))
+    with suppress(KeyboardInterrupt):
+        watch.watch(shell)
+    return OK
 
 
 def _not_heard(shell: Shell) -> int:

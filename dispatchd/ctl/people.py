@@ -10,7 +10,7 @@ from dispatchd.console.signin import new_token, token_hash, write_private
 from protocols.secret import hash_secret
 
 from .client import read_ready
-from .errors import BAD_FILE, OK, CliError
+from .errors import BAD_FILE, OK, REFUSED, CliError
 from .shell import Shell
 
 SECRET_BYTES: Final = 32
@@ -19,7 +19,7 @@ SECRET_BYTES: Final = 32
 def add_device(shell: Shell) -> int:
     """Register (or give new credentials to) a device and write the one file that its software takes."""
     args = shell.args
-    ready = read_ready(shell.directory) if not args.mqtt else None
+    ready = read_ready(shell.directory, shell.lang) if not args.mqtt else None
     site = shell.client.get("/site")
     entry = _device_entry(shell, site)
     path = Path(args.out) if args.out else shell.directory / "credentials" / f"{args.id}.json"
@@ -62,12 +62,31 @@ def _device_entry(shell: Shell, site: dict[str, Any]) -> dict[str, Any]:
     flags = ("kind", "unit", "patrol", "point", "name", "name_en", "lat", "lon", "profile")
     entry.update({name: value for name in flags if (value := getattr(args, name)) is not None})
     for table in ("patrol", "point"):
-        place = by_id[table].get(entry.get(table) or "")
-        if "unit" not in entry and place is not None:
-            entry["unit"] = place["unit"]
+        if place := _known(shell, by_id[table], table, getattr(args, table)):
+            entry.setdefault("unit", place["unit"])
     if "unit" not in entry:
-        raise CliError(f"Device {args.id} is new: say which unit it belongs to with --unit.")
+        zh = f"{args.id} 是新设备:用 --unit 说明它属于哪个单位。"
+        raise CliError(
+            shell.t(zh, f"Device {args.id} is new: say which unit it belongs to with --unit."), REFUSED
+        )
     return entry
+
+
+_ZH: Final = {"patrol": "巡逻组", "point": "集结点"}
+
+
+def _known(
+    shell: Shell, entries: dict[str, dict[str, Any]], table: str, id_: str | None
+) -> dict[str, Any] | None:
+    """The entry that a flag names; CliError when there is none."""
+    if id_ is not None and id_ not in entries:
+        zh = f"您可见的范围内没有{_ZH[table]} {id_}。看 dispatchd site show,或先加入站点。"
+        en = (
+            f"There is no {table} {id_!r} that you can see. Look with: dispatchd site show; "
+            "or add it to the site first."
+        )
+        raise CliError(shell.t(zh, en), REFUSED)
+    return entries.get(id_ or "")
 
 
 def _write(path: Path, text: str) -> None:

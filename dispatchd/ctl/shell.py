@@ -39,7 +39,12 @@ class Shell:
     @cached_property
     def client(self) -> Client:
         token_file = self.args.token_file
-        return open_client(self.directory, self.args.url, Path(token_file) if token_file else None)
+        return open_client(self.directory, self.args.url, Path(token_file) if token_file else None, self.lang)
+
+    def renew(self) -> None:
+        """The next use of `client` looks anew where the daemon is and what the token says."""
+        self.close()
+        self.__dict__.pop("client", None)
 
     def t(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en

@@ -54,6 +54,7 @@ _ZH: Final = {
     "nobody-left-to-call": "无人可再呼",
     "waits-late": "迟到待令",
     "waits-verify": "核实待令",
+    "waits-commissioning": "设备未投用",
     "handoff-red": "转交未确认",
     "answered": "群众已答",
     "pressed-again": "再次按下",
@@ -65,6 +66,8 @@ _ZH: Final = {
     "hazard": "危险",
     "late": "迟到",
     "age_unknown": "时间不明",
+    "verify": "核实优先",
+    "commissioning": "未投用",
     "drill": "演练",
     "offline": "离线",
     "expired": "已过期",
@@ -148,8 +151,28 @@ def ladder(counts: Doc) -> str:
 
 
 def flags(doc: Doc, lang: Lang) -> str:
+    """What marks the incident; under it, where its rings wait, what starts them."""
     names = [name for name in ("silent", "hazard", "late", "age_unknown", "drill") if doc[name]]
-    return words(names, lang)
+    hold = doc.get("hold", "") if doc["open"] else ""
+    names += [hold] if hold and hold not in names else []
+    return "\n".join([words(names, lang), *held(doc, hold, lang)]).strip()
+
+
+def held(doc: Doc, hold: str, lang: Lang) -> list[str]:
+    """The remedy of an incident whose rings wait, a step a line."""
+    if not hold:
+        return []
+    zh = lang == "zh"
+    found = [("未呼叫:" if zh else "rings wait: ") + f"ctl ring {doc['id']}"]
+    if hold == "verify" and doc.get("hold_in_ms") is not None:
+        left = age(doc["hold_in_ms"])
+        found.append(f"{left}后自行呼叫" if zh else f"rings by itself in {left}")
+    if hold == "commissioning":
+        device = doc["device"]
+        found.append(
+            f"投用:ctl confirm-device {device}" if zh else f"in service: ctl confirm-device {device}"
+        )
+    return found
 
 
 def responders(doc: Doc, lang: Lang) -> str:

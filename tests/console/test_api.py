@@ -10,9 +10,11 @@ from dispatchd.console.api import Console
 from dispatchd.console.errors import ApiError
 from dispatchd.console.routes import MAX_BODY_BYTES
 from dispatchd.console.signin import BAD_ADDRESSES, BAD_PER_MINUTE, BadTokens, find_operator
+from dispatchd.core.inputs import DeviceSaid
 from dispatchd.core.state import State
 from dispatchd.store.base import NewRow, StoreFull
 from dispatchd.store.memory import MemoryStore
+from protocols import up
 
 from .desk import desk, token
 
@@ -337,3 +339,14 @@ async def test_no_answer_holds_a_token_or_its_hash() -> None:
             for path in ("/site", "/operators/me", "/fleet", "/units", "/health", "/openapi.json")
         ]
         assert not any(token("admin") in text or '"token_hash":"' in text for text in everything)
+
+
+async def test_an_alarm_kept_during_an_outage_shows_the_age_of_its_press() -> None:
+    async with desk() as at:
+        await at.engine.tell(DeviceSaid("pil-n", up.Alarm(key=at.key(), kind="one-key", age_ms=90_000)))
+        doc = (await at.get("north", "/incidents")).json()["items"][0]
+        assert 90_000 <= doc["age_ms"] < 120_000
+        unknown = up.Alarm(key=at.key(), kind="one-key", age_ms=None)
+        await at.engine.tell(DeviceSaid("pil-s", unknown))
+        doc = (await at.get("south", "/incidents")).json()["items"][0]
+        assert doc["age_ms"] < 30_000

@@ -23,7 +23,7 @@ WAIT_S = 20
 class Station:
     """Its folder is as a daemon leaves it: daemon.json and a token for each operator."""
 
-    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str] | None) -> None:
         self.directory = directory
         self._capsys = capsys
         self.desk: Desk
@@ -68,6 +68,7 @@ class Station:
 
     def run(self, *args: str, by: str = "admin") -> tuple[int, str, str]:
         """Exit code, stdout and stderr of `dispatchd ARGS` signed in as `by`."""
+        assert self._capsys is not None
         self._capsys.readouterr()
         common = ["--dir", str(self.directory), "--token-file", str(self.directory / f"{by}.token")]
         code = cli.main([*args, *common])

@@ -1,16 +1,19 @@
 """`dispatchd ctl` against a real console: verbs reach their commands, errors are sentences."""
 
 import asyncio
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+import dispatchd
 from dispatchd import cli
 from dispatchd.console.routes import COMMANDS
 from dispatchd.core.facts import BroadcastOpened
 from dispatchd.ctl import errors
 from dispatchd.ctl.verbs import ELSEWHERE, VERBS
+from dispatchd.ctl.zh import SENTENCES
 from dispatchd.engine import Committed
 from tests.console.desk import Desk
 
@@ -166,14 +169,65 @@ def test_no_daemon_and_no_token_say_what_to_do(
         cli.main(["ctl", "fleet", "--dir", str(tmp_path), "--token-file", "/nowhere"]) == errors.NOT_ALLOWED
     )
     assert "--token-file" in capsys.readouterr().err
-    (station.directory / "wrong.token").write_text("wrong\n")
-    code, _, err = station.run("ctl", "fleet", by="wrong")
+    (station.directory / "old.token").write_text("a-token-of-old\n")
+    code, _, err = station.run("ctl", "fleet", "--lang", "en", by="old")
     assert code == errors.NOT_ALLOWED
-    assert "wrong" not in err.replace("wrong token", "")
+    assert "This token is not known here" in err
+    assert f"The token was read from {station.directory}/old.token" in err
+    assert "a-token-of-old" not in err
+    assert "令牌无效" in station.run("ctl", "fleet", by="old")[2]
     station.stop()
-    code, _, err = station.run("ctl", "fleet")
+    code, _, err = station.run("ctl", "fleet", "--lang", "en")
     assert code == errors.UNREACHABLE
     assert "Is it running" in err
+    assert "守护进程没有应答" in station.run("ctl", "fleet")[2]
+
+
+def test_a_folder_one_may_not_read_is_not_one_without_a_daemon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o000)
+    was, nobody = os.geteuid(), 65534
+    if was == 0:
+        tmp_path.chmod(0o755)
+        os.seteuid(nobody)
+    try:
+        code = cli.main(["ctl", "fleet", "--dir", str(closed), "--lang", "en"])
+    finally:
+        os.seteuid(was)
+        closed.chmod(0o700)
+    err = capsys.readouterr().err
+    assert code == errors.NOT_ALLOWED
+    assert "You may not read" in err
+    assert "--token-file" in err
+
+
+def test_what_is_not_there_is_called_by_its_name(station: Station) -> None:
+    for args in (("confirm-device", "nosuch"), ("lamp", "nosuch", "off")):
+        assert "no device 'nosuch'" in station.run("ctl", *args, "--lang", "en")[2]
+    assert "查无此项" in station.run("ctl", "confirm-device", "nosuch")[2]
+
+
+def test_every_refusal_has_a_chinese_sentence() -> None:
+    said: set[str] = set()
+    for file in Path(dispatchd.__file__).parent.rglob("*.py"):
+        said |= set(
+            re.findall(r'(?:Refusal\(|Problem\(|ApiError\(\s*\d+,)\s*"([a-z-]+)"', file.read_text("utf-8"))
+        )
+    assert len(said) > 30
+    assert said <= set(SENTENCES)
+
+
+def test_an_alarm_whose_rings_wait_says_so_and_how_to_go_on(station: Station) -> None:
+    station.run("ctl", "confirm-device", "pil-n", "--out-of-service")
+    incident = station.do(lambda at: at.press("pil-n"))
+    out = station.run("ctl", "incidents", "--lang", "en", by="north")[1]
+    assert "commissioning" in out
+    assert f"ctl ring {incident}" in out
+    assert "ctl confirm-device pil-n" in out
+    assert "未投用" in station.run("ctl", "incidents", by="north")[1]
+    assert "waits-commissioning" in station.json("ctl", "incidents", incident)["attention"]
 
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:

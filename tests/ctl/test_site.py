@@ -130,6 +130,14 @@ def test_a_new_device_needs_a_unit(station: Station) -> None:
     assert "--unit" in err
 
 
+def test_a_new_device_at_an_unknown_place_is_told_so(station: Station) -> None:
+    for flag, name in (("--point", "point"), ("--patrol", "patrol")):
+        code, _, err = station.run("device", "add", "pil-9", flag, "x-404", "--lang", "en")
+        assert code == errors.REFUSED
+        assert f"There is no {name} 'x-404'" in err
+    assert "没有集结点 x-404" in station.run("device", "add", "pil-9", "--point", "x-404")[2]
+
+
 def test_an_operator_gets_a_token_once(station: Station, tmp_path: Path) -> None:
     out = tmp_path / "wang.token"
     station.json("operator", "add", "wang", "--unit", "south", "--role", "operator", "--out", str(out))

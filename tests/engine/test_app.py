@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from dispatchd.ctl.errors import BAD_FILE
 from dispatchd.links.broker.access import DAEMON_USER, Access, Grant
 from dispatchd.links.broker.process import EmbeddedBroker
 from protocols.secret import hash_secret
@@ -91,6 +92,11 @@ def test_a_taken_port_or_a_foreign_file_is_said_in_a_sentence(tmp_path: Path) ->
         code, why = failed(settings(tmp_path / "other", port=port))
         assert code
         assert f"127.0.0.1:{port}" in why
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second/state").write_text("a file is in the way of the folder")
+    code, why = failed(settings(tmp_path / "second"))
+    assert code == BAD_FILE
+    assert "cannot use its folder" in why
     (tmp_path / "third/state").mkdir(parents=True)
     (tmp_path / "third/state/dispatch.db").write_bytes(b"not a database, but long enough to look at" * 100)
     code, why = failed(settings(tmp_path / "third"))

@@ -27,7 +27,7 @@ def test_committed_document_is_what_the_command_prints() -> None:
     made = subprocess.run(
         [sys.executable, "-m", "protocols.asyncapi"], capture_output=True, check=True, timeout=60
     )
-    assert made.stdout.decode() == COMMITTED, "run `make asyncapi` and review the difference"
+    assert made.stdout.decode() == COMMITTED, "run `make docs` and review the difference"
 
 
 def test_our_yaml_reads_back_as_the_same_values() -> None:

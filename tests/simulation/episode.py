@@ -28,6 +28,9 @@ STRAY_EVERY_MS: Final = 2_500
 """Something happens to somebody about this often."""
 OUTAGE_MAX_MS: Final = 60_000
 
+JUST_SAID_MS: Final = 5_000
+"""A word said in the last moment of an episode is still on its way."""
+
 
 class Episode:
     """`run` raises Violation with the first rule that did not hold."""
@@ -257,8 +260,9 @@ class Episode:
         invariants.same(live, Ledger(self.daemon.store).core.state, "replay-from-snapshot-differs")
 
     def _device_settled(self, state: State, device: Device) -> None:
-        if device.outbox:
-            raise Violation("outbox-not-empty", f"{device.id}: {next(iter(device.outbox.values())).message}")
+        for entry in device.outbox.values():
+            if self.world.now - entry.born > JUST_SAID_MS:
+                raise Violation("outbox-not-empty", f"{device.id}: {entry.message}")
         settings = state.settings.get(device.id)
         if settings is not None and settings.membership_applied != settings.membership_version:
             raise Violation("membership-not-applied", f"{device.id}: {settings}")

@@ -264,7 +264,8 @@ class Watch:
         if fact.reason == "enough":
             self._enough(fact.incident, 1, "StoodDown")
         for patrol in fact.patrols:
-            self._place(fact.incident, patrol, "stood-down")
+            if self.incidents[fact.incident].responders.get(patrol) != "lost":
+                self._place(fact.incident, patrol, "stood-down")
 
     def _end(self, fact: f.Ended) -> None:
         if not fact.by:
@@ -276,7 +277,7 @@ class Watch:
             self.fail("ended-by-itself", fact.incident)
         old, into = self.incidents[fact.incident], self.incidents[fact.into]
         for patrol, place in old.responders.items():
-            if place in RESPONDING and patrol not in into.responders:
+            if place in RESPONDING and into.responders.get(patrol) not in RESPONDING:
                 self._place(fact.into, patrol, place)
         self._over(fact.incident)
 

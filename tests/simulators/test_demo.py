@@ -87,12 +87,15 @@ def the_alarm_by_the_logs_of_pillar_and_terminals(run: Run) -> None:
     incident = receipted["incident"]
     called = list(run.lines("called", incident=incident))
     assert run.alarm["called"] == len({line["patrol"] for _, line in called}) >= 2
-    assert run.alarm["accepted"] == len(run.devices("answered", incident=incident, answer="accept")) >= 2
     calls = {line["call"] for _, line in called}
     stood_down = {
         d for d, line in run.lines("stood-down") if line["call"] in calls and line["reason"] != "ended"
     }
     assert run.alarm["stood_down"] == len(stood_down)
+    accepting = run.devices("answered", incident=incident, answer="accept")
+    assert run.alarm["accepted"] == len(accepting - stood_down) >= 2, (
+        "an accept that crossed a stand-down is late"
+    )
 
 
 def the_alarm_by_the_journal(run: Run) -> None:

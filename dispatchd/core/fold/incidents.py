@@ -124,8 +124,10 @@ def _merged(state: State, index: Index, incident: Incident, fact: f.Merged, now:
     if into is None:
         return
     for responder in incident.responders.values():
-        if responder.place in RESPONDING and responder.patrol not in into.responders:
-            into.responders[responder.patrol] = msgspec.structs.replace(responder, since_ms=now)
+        there = into.responders.get(responder.patrol)
+        if responder.place in RESPONDING and (there is None or there.place not in RESPONDING):
+            keys = [*(there.keys if there else ()), *responder.keys]
+            into.responders[responder.patrol] = msgspec.structs.replace(responder, since_ms=now, keys=keys)
             responder.place, responder.why = "lost", "merged"
 
 

@@ -20,6 +20,7 @@ def _ring_opened(state: State, index: Index, incident: Incident, fact: f.RingOpe
         incident.ring, incident.ring_call, incident.hold, incident.exhausted = fact.ring, fact.call, "", False
         incident.wanted = fact.wanted
     incident.everybody = incident.everybody or fact.ring == 4
+    _end_calls(state, index, incident, set(patrols))
     incident.calls.append(fact.call)
     state.calls[fact.call] = Call(
         fact.call, incident.incident, fact.ring, fact.wanted, now, fact.deadline_ms, patrols
@@ -127,7 +128,7 @@ def _patrol_lost(state: State, index: Index, incident: Incident, fact: f.PatrolL
 def _stood_down(state: State, index: Index, incident: Incident, fact: f.StoodDown, now: int) -> None:
     count_id(state, fact.item)
     for patrol in fact.patrols:
-        if (responder := incident.responders.get(patrol)) is not None:
+        if (responder := incident.responders.get(patrol)) is not None and responder.place != "lost":
             responder.place, responder.why, responder.since_ms = "stood-down", fact.reason, now
     _accepted_by(state, incident)
     fields = {
