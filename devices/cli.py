@@ -12,7 +12,7 @@ import random
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from devices import credentials as files
 from devices.agent import Agent
@@ -22,7 +22,7 @@ from devices.log import DeviceLog
 from devices.outbox import OutboxError
 from devices.outbox_file import FileOutbox
 from devices.pillar import PillarAgent
-from devices.shell import clock_id, run_device
+from devices.shell import LogLine, clock_id, run_device
 from devices.terminal import TerminalAgent
 
 OK: Final = 0
@@ -84,7 +84,8 @@ async def _run(credentials: Credentials, folder: Path, language: str, *, as_json
     )
     hardware = KeyboardHardware(credentials.kind, _print_json if as_json else print_line, language=language)
     with DeviceLog(credentials.device, folder / "log.jsonl", _print if as_json else None) as log:
-        device = asyncio.ensure_future(run_device(agent, credentials, hardware, outbox, log))
+        lines = log if as_json else _telling_the_link(log, language)
+        device = asyncio.ensure_future(run_device(agent, credentials, hardware, outbox, lines))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, device.cancel)
         try:
@@ -94,6 +95,17 @@ async def _run(credentials: Credentials, folder: Path, language: str, *, as_json
         finally:
             outbox.close()
     return OK
+
+
+def _telling_the_link(log: LogLine, language: str) -> LogLine:
+    """A person reads of the log only whether the device is connected."""
+
+    def write(fields: dict[str, Any]) -> None:
+        log(fields)
+        if fields["ev"] == "connection":
+            print_line("link", fields["text_en" if language == "en" else "text"])
+
+    return write
 
 
 def _state_folder(device: str) -> Path:

@@ -1,7 +1,7 @@
 """A person is a pillar or a terminal in a shell: lines typed are keys, lines printed are voice, light and screen.
 
 Needs no tty: it reads lines and prints lines, so a script can be the person. The end of the input leaves the
-device running (as under systemd); `quit` switches it off.
+device running (as under systemd); `quit` switches it off, after the keys typed before it have done what they do.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ MAX_LINE_BYTES: Final = 4096
 """A longer line ends the reading of keys."""
 
 Tell = Callable[[str, str], None]
-"""Prints one line: what speaks ("voice", "lamp", "screen", "vibration", "help") and what."""
+"""Prints one line: what speaks ("voice", "lamp", "screen", "vibration", "link", "help") and what."""
 
 PILLAR_KEYS: Final[dict[str, tuple[str, tuple[tuple[float, Event], ...]]]] = {
     "press": ("press the alarm key (an empty line does too)", ((0, KeyDown()), (PRESS_S, KeyUp()))),
@@ -70,7 +70,7 @@ class Quit(Exception):
 
 
 def print_line(what: str, text: str) -> None:
-    marks = {"voice": "🔊", "lamp": "💡", "screen": "▌", "vibration": "〰", "help": "·"}
+    marks = {"voice": "🔊", "lamp": "💡", "screen": "▌", "vibration": "〰", "link": "⇄", "help": "·"}
     for part in text.splitlines() or [""]:
         sys.stdout.write(f"{marks.get(what, what)} {part}\n")
     sys.stdout.flush()
@@ -88,6 +88,7 @@ class KeyboardHardware:
         self._table = PILLAR_KEYS if role == "pillar" else TERMINAL_KEYS
         self._state = HardwareState(battery_pct=100, signal_pct=100, volume_pct=80)
         self._playing: tuple[str, asyncio.TimerHandle] | None = None
+        self._busy_until_s = 0.0
 
     @property
     def keys(self) -> Key:
@@ -146,20 +147,35 @@ class KeyboardHardware:
         self._help()
         lines = await _lines(self._source)
         while line := await _next(lines):
-            self._typed(line.decode(errors="replace").strip().lower(), feed)
+            word, *rest = line.decode(errors="replace").lower().split() or [""]
+            if word in ("quit", "exit"):
+                await self._let_go()
+                raise Quit
+            self._typed(word, rest, feed)
 
-    def _typed(self, line: str, feed: Feed) -> None:
-        word, *rest = line.split() or ["press" if self._table is PILLAR_KEYS else "help"]
-        if word in ("quit", "exit"):
-            raise Quit
+    async def _let_go(self) -> None:
+        """Until the fingers are off the keys: HOLD_S at most."""
+        await asyncio.sleep(self._busy_until_s - asyncio.get_running_loop().time())
+
+    def _typed(self, word: str, rest: list[str], feed: Feed) -> None:
+        word = word or ("press" if self._table is PILLAR_KEYS else "help")
         if word in self._table:
-            loop = asyncio.get_running_loop()
-            for after_s, event in self._table[word][1]:
-                loop.call_later(after_s, feed, event)
+            self._strike(self._table[word][1], feed)
         elif not self._set(word, rest):
             self._help()
             return
         feed(self._state)
+
+    def _strike(self, edges: tuple[tuple[float, Event], ...], feed: Feed) -> None:
+        """The first edge acts before the next line is read, the others when their time has come."""
+        loop = asyncio.get_running_loop()
+        for after_s, event in edges:
+            if after_s:
+                until_s = loop.time() + after_s
+                loop.call_at(until_s, feed, event)
+                self._busy_until_s = max(self._busy_until_s, until_s)
+            else:
+                feed(event)
 
     def _set(self, word: str, rest: list[str]) -> bool:
         """What the sensors say from now on; False if this is no such line."""

@@ -12,18 +12,20 @@ each, no thread of their own. Cancelling is how a device is switched off.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import aiomqtt
 
 from devices.agent import Agent
+from devices.connection import BAD_CREDENTIALS, Standing
 from devices.credentials import Credentials, split
 from devices.events import (
     Action,
@@ -61,6 +63,8 @@ KEEP_ALIVE_S: Final = 5
 """A dead device's will is out after at most twice this."""
 MAX_INBOX: Final = 1000
 """Events waiting for the agent; beyond it down messages are dropped, which the daemon repeats. Keys never are."""
+MAX_SETTLING: Final = 100
+"""Events that the last ones may set off when it is switched off (a failing outbox); beyond it they are dropped."""
 MAX_OUTGOING: Final = 1000
 """Publishes waiting for the broker; beyond it they are dropped, which the agent repeats."""
 
@@ -110,13 +114,17 @@ class _Shell:
         self._groups: set[str] = set()
         self._groups_changed = asyncio.Event()
         self._jitter = random.SystemRandom()
+        self._standing = Standing(credentials.device)
 
     async def run(self) -> None:
         name = self._credentials.device
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._decide(), name=f"{name} agent")
-            tasks.create_task(self._link(), name=f"{name} link")
-            tasks.create_task(self._hardware.keys.run(self._feed), name=f"{name} keys")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._decide(), name=f"{name} agent")
+                tasks.create_task(self._link(), name=f"{name} link")
+                tasks.create_task(self._hardware.keys.run(self._feed), name=f"{name} keys")
+        finally:
+            self._settle()
 
     # ------------------------------------------------------------------------------------------- agent
 
@@ -136,6 +144,13 @@ class _Shell:
             self._wake.clear()
             while self._inbox:
                 self._perform(self._agent.handle(self._inbox.popleft(), monotonic_ms()))
+
+    def _settle(self) -> None:
+        """Switched off: what was pressed before and is not decided yet becomes durable; what that sets off, too."""
+        for _ in range(len(self._inbox) + MAX_SETTLING):
+            if not self._inbox:
+                return
+            self._perform(self._agent.handle(self._inbox.popleft(), monotonic_ms()))
 
     async def _something(self) -> bool:
         """False when the deadline came first."""
@@ -217,13 +232,18 @@ class _Shell:
         failures = 0
         while True:
             self._leave_path.clear()
-            why, was_connected = await self._one_connection()
+            why, was_connected, refused = await self._one_connection()
             _stop_if_cancelled()
             failures = 0 if was_connected else failures + 1
             self._log({"ev": "link", "t_ms": monotonic_ms(), "url": self._url, "why": why})
+            self._tell_standing(self._standing.broken(self._url, why, refused=refused))
             if self._leave_path.is_set() or not was_connected:
                 self._path += 1
             await asyncio.sleep(self._pause_s(failures))
+
+    def _tell_standing(self, line: dict[str, Any] | None) -> None:
+        if line is not None:
+            self._log({**line, "t_ms": monotonic_ms()})
 
     @property
     def _url(self) -> str:
@@ -234,19 +254,21 @@ class _Shell:
         limit_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(rounds, 10))
         return self._jitter.uniform(BACKOFF_FIRST_S, max(2 * BACKOFF_FIRST_S, limit_s))
 
-    async def _one_connection(self) -> tuple[str, bool]:
-        """Why it ended, and whether the broker had taken us."""
+    async def _one_connection(self) -> tuple[str, bool, bool]:
+        """Why it ended, whether the broker had taken us, and whether it refused our name and secret."""
         why = "left for the next path"
-        connected = False
+        connected = refused = False
         try:
             conn = self._next_conn()
-            async with self._new_client(conn) as client:
+            async with _entered(self._new_client(conn)) as client:
                 await client.subscribe(self._own_filter(), qos=1)
                 connected = True
+                self._tell_standing(self._standing.connected(self._url))
                 await self._stay(client, conn)
         except* (aiomqtt.MqttError, ProtocolError, OSError) as errors:
             why = "; ".join(str(error) or type(error).__name__ for error in errors.exceptions)
-        return why, connected
+            refused = not connected and any(map(_refuses_us, errors.exceptions))
+        return why, connected, refused
 
     def _next_conn(self) -> int:
         try:
@@ -323,6 +345,26 @@ class _Shell:
         raise aiomqtt.MqttError("no answer here, trying the next path")
 
 
+@contextlib.asynccontextmanager
+async def _entered(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
+    """The client's own context, but an attempt under way when we are switched off is seen to its end first.
+
+    It connects in a thread and would otherwise meet a loop that is closed.
+    """
+    attempt = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(attempt)
+    except asyncio.CancelledError:
+        await asyncio.wait([attempt], timeout=2 * CONNECT_WITHIN_S)
+        if attempt.done() and attempt.exception() is None:
+            await client.__aexit__(None, None, None)
+        raise
+    try:
+        yield client
+    finally:
+        await client.__aexit__(None, None, None)
+
+
 def _stop_if_cancelled() -> None:
     """A task group that ends by an error at the moment it is cancelled forgets the cancelling (Python < 3.13).
 
@@ -331,6 +373,11 @@ def _stop_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def _refuses_us(error: BaseException) -> bool:
+    code = error.rc if isinstance(error, aiomqtt.MqttCodeError) else None
+    return getattr(code, "value", code) in BAD_CREDENTIALS
 
 
 def _presence(conn: int, *, online: bool) -> bytes:

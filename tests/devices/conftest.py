@@ -36,9 +36,13 @@ async def reachable(port: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def mosquitto(port: int, folder: Path) -> AsyncIterator[int]:
+async def mosquitto(port: int, folder: Path, *, refuses: bool = False) -> AsyncIterator[int]:
+    """`refuses`: every name and secret is wrong."""
     config = folder / f"mosquitto-{port}.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type none\n")
+    anonymous = "false" if refuses else "true"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous {anonymous}\npersistence false\nlog_type none\n"
+    )
     program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
     assert program, "the mosquitto broker is not installed"
     process = await asyncio.create_subprocess_exec(program, "-c", str(config))

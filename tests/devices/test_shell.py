@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from devices import events as ev
 from devices.credentials import Credentials
 from devices.hardware import Display, Feed, Key, Lamp, Sensors, Speaker, Vibrator
 from devices.outbox import MemoryOutbox
+from devices.outbox_file import FileOutbox
 from devices.pillar import PillarAgent
 from devices.shell import run_device
 from devices.terminal import TerminalAgent
@@ -88,7 +89,7 @@ class Running:
     def __init__(self, device: str, kind: type[PillarAgent | TerminalAgent], urls: list[str]) -> None:
         self.parts = Parts()
         self.log: list[dict[str, Any]] = []
-        outbox = MemoryOutbox("boot-1")
+        self.outbox = outbox = MemoryOutbox("boot-1")
         agent = kind.restore(outbox.records, outbox.boot, rng=random.Random(7))
         credentials = Credentials(device, agent.role, urls, "secret")
         self.task = asyncio.create_task(run_device(agent, credentials, self.parts, outbox, self.log.append))
@@ -177,6 +178,13 @@ async def test_it_can_be_switched_off_in_the_moment_the_broker_goes(tmp_path: Pa
     assert (len(done), len(pending)) == (12, 0)
 
 
+async def test_a_press_in_the_moment_it_is_switched_off_is_kept() -> None:
+    pillar = Running("p-1", PillarAgent, [f"mqtt://127.0.0.1:{free_port()}"])
+    await pillar.key(ev.KeyDown())
+    await pillar.off()
+    assert [record.kind for record in pillar.outbox.records] == ["alarm"]
+
+
 @pytest.mark.mosquitto
 async def test_a_device_that_is_cut_off_dies_by_its_will_with_its_connection_number(tmp_path: Path) -> None:
     async with mosquitto(free_port(), tmp_path) as port, site(port) as here:
@@ -239,14 +247,100 @@ async def test_killed_after_the_press_it_delivers_the_alarm_once_with_the_same_k
         assert len(here.of("alarm")) == heard, "a receipted alarm is not sent again"
 
 
-async def _process(folder: Path, port: int, *lines: str) -> asyncio.subprocess.Process:
+async def test_a_press_typed_before_anything_else_is_kept_when_quit_follows_at_once(tmp_path: Path) -> None:
+    device = await _process(tmp_path, free_port(), "press", "quit")
+    await _kept_one_alarm(device, tmp_path)
+
+
+@pytest.mark.mosquitto
+async def test_a_press_is_kept_when_quit_follows_while_it_connects(tmp_path: Path) -> None:
+    async with mosquitto(free_port(), tmp_path) as port:
+        device = await _process(tmp_path, port, "press", "quit")
+        await _kept_one_alarm(device, tmp_path)
+
+
+@pytest.mark.mosquitto
+async def test_a_press_is_kept_and_sent_when_quit_follows_on_a_connection(tmp_path: Path) -> None:
+    async with mosquitto(free_port(), tmp_path) as port, site(port) as here:
+        here.receipts = False
+        device = await _process(tmp_path, port)
+        await _line(device, "connected")
+        await _type(device, "press", "quit")
+        await _kept_one_alarm(device, tmp_path)
+        await here.until(lambda: here.of("alarm"))
+
+
+@pytest.mark.mosquitto
+async def test_quit_at_once_leaves_no_trace_of_a_connection_under_way(tmp_path: Path) -> None:
+    async with mosquitto(free_port(), tmp_path) as port:
+        for _ in range(3):
+            device = await _process(tmp_path, port, "quit")
+            assert (await _end(device))[1:] == (0, "")
+
+
+async def test_the_emergency_key_is_held_to_its_end_before_quit(tmp_path: Path) -> None:
+    device = await _process(tmp_path, free_port(), "sos", "quit", kind="terminal")
+    await _kept_one_alarm(device, tmp_path)
+
+
+@pytest.mark.mosquitto
+async def test_it_says_once_that_it_is_refused_and_once_that_it_is_connected(tmp_path: Path) -> None:
+    port = free_port()
+    async with mosquitto(port, tmp_path, refuses=True):
+        device = await _process(tmp_path, port)
+        refused = await _line(device, "connection")
+        assert refused["state"] == "refused"
+        assert "dispatchd device add p-9" in refused["text"]
+        assert "dispatchd device add p-9" in refused["text_en"]
+        for _ in range(2):
+            assert "uthori" in (await _line(device, "link", never="connection"))["why"]
+    assert (await _line(device, "connection"))["state"] == "not-connected"
+    async with mosquitto(port, tmp_path):
+        assert (await _line(device, "connection"))["state"] == "connected"
+        await _type(device, "quit")
+        assert (await _end(device))[1:] == (0, "")
+
+
+@pytest.mark.parametrize(("language", "says"), [("zh", "⇄ 未连接"), ("en", "⇄ not connected")])
+async def test_a_person_reads_that_it_is_not_connected(tmp_path: Path, language: str, says: str) -> None:
+    device = await _process(tmp_path, free_port(), options=["--language", language])
+    assert device.stdout is not None
+    async with asyncio.timeout(20):
+        while not (await device.stdout.readline()).decode().startswith(says):
+            assert not device.stdout.at_eof()
+    await _type(device, "quit")
+    assert (await _end(device))[1:] == (0, "")
+
+
+async def _kept_one_alarm(device: asyncio.subprocess.Process, folder: Path) -> None:
+    """It ended well, and the press is in its outbox, unreceipted."""
+    said, code, errors = await _end(device)
+    assert (code, errors) == (0, ""), said
+    box = FileOutbox(folder / "state" / "outbox")
+    records = box.records
+    box.close()
+    assert [(record.kind, record.receipted_at) for record in records if record.kind == "alarm"] == [
+        ("alarm", None)
+    ], said
+
+
+async def _end(device: asyncio.subprocess.Process) -> tuple[str, int | None, str]:
+    """What it still said, its exit code, and what it wrote to stderr."""
+    async with asyncio.timeout(20):
+        out, errors = await device.communicate()
+    return out.decode(), device.returncode, errors.decode()
+
+
+async def _process(
+    folder: Path, port: int, *lines: str, kind: str = "pillar", options: Sequence[str] = ("--json",)
+) -> asyncio.subprocess.Process:
     """The real `dispatch-device` as a process; it keeps running after these lines."""
     credentials = folder / "p-9.json"
     credentials.write_text(
         json.dumps(
             {
                 "device": "p-9",
-                "kind": "pillar",
+                "kind": kind,
                 "root": "dispatch/v1",
                 "urls": [f"mqtt://127.0.0.1:{port}"],
                 "secret": "s",
@@ -255,7 +349,7 @@ async def _process(folder: Path, port: int, *lines: str) -> asyncio.subprocess.P
         )
     )
     credentials.chmod(0o600)
-    arguments = ["pillar", "--credentials", str(credentials), "--dir", str(folder / "state"), "--json"]
+    arguments = [kind, "--credentials", str(credentials), "--dir", str(folder / "state"), *options]
     device = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -265,19 +359,25 @@ async def _process(folder: Path, port: int, *lines: str) -> asyncio.subprocess.P
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    assert device.stdin is not None
-    device.stdin.write("".join(line + "\n" for line in lines).encode())
-    await device.stdin.drain()
+    await _type(device, *lines)
     return device
 
 
-async def _line(device: asyncio.subprocess.Process, name: str) -> dict[str, Any]:
-    """The next line of this event."""
+async def _type(device: asyncio.subprocess.Process, *lines: str) -> None:
+    assert device.stdin is not None
+    device.stdin.write("".join(line + "\n" for line in lines).encode())
+    await device.stdin.drain()
+
+
+async def _line(device: asyncio.subprocess.Process, name: str, never: str = "") -> dict[str, Any]:
+    """The next line of this event; one of `never` must not come before it."""
     assert device.stdout is not None
     async with asyncio.timeout(20):
         while raw := await device.stdout.readline():
             line: dict[str, Any] = json.loads(raw)
+            assert not never or line.get("ev") != never, line
             if line.get("ev") == name:
                 return line
     raise AssertionError(f"the device ended before {name!r}")
