@@ -166,7 +166,11 @@ def _check(shell: Shell) -> int:
 def _add_site(parent: Any) -> None:
     from dispatchd.ctl import site
 
-    group = parent.add_parser("site", help="the site: units, points, patrols, devices, operators")
+    group = parent.add_parser(
+        "site",
+        help="the site: units, points, patrols, devices, operators",
+        epilog="example: dispatchd site apply demo.toml",
+    )
     commands = group.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     apply = _new(commands, "apply", "make the site what a file says", "site apply demo.toml", site.apply)
     apply.add_argument("file", help="site file (TOML)")
@@ -187,7 +191,11 @@ def _add_site(parent: Any) -> None:
 def _add_people(parent: Any) -> None:
     from dispatchd.ctl import people
 
-    device = parent.add_parser("device", help="devices and their credentials")
+    device = parent.add_parser(
+        "device",
+        help="devices and their credentials",
+        epilog="example: dispatchd device add pillar-3 --kind pillar --unit station-1 --point rp-017",
+    )
     devices = device.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     add = _new(
         devices,
@@ -210,7 +218,11 @@ def _add_people(parent: Any) -> None:
     add.add_argument("--lon", type=float)
     add.add_argument("--mqtt", help="broker address for the device, instead of what --dir says")
     add.add_argument("--out", help="where to write the credentials (default: DIR/credentials/ID.json)")
-    operator = parent.add_parser("operator", help="operators and their tokens")
+    operator = parent.add_parser(
+        "operator",
+        help="operators and their tokens",
+        epilog="example: dispatchd operator add wang --unit station-1 --role operator --out wang.token",
+    )
     operators = operator.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     person = _new(
         operators,

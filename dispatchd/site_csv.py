@@ -4,23 +4,29 @@ number."""
 
 import csv
 import io
+import sys
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
 from protocols.site import TABLES, Entry
+from protocols.site_faults import allowed
 
 MAX_CSV_BYTES: Final = 16 * 1024 * 1024
 MAX_FAULTS: Final = 1_000  # shown; a list with more is wrong as a whole
 
 
 class CsvError(ValueError):
-    """Every fault of the list, one sentence each in `faults`; nothing of it is to be used."""
+    """Every fault of the list, one sentence each in `faults`; nothing of it is to be used.
 
-    def __init__(self, faults: list[str]) -> None:
+    `good`: its rows without faults; `bad`: what could be read of the others. For checks against the whole site.
+    """
+
+    def __init__(self, faults: list[str], good: "Parsed | None" = None, bad: "Parsed | None" = None) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+        self.good, self.bad = good or Parsed([], [], ""), bad or Parsed([], [], "")
 
 
 HEADERS: Final[dict[str, tuple[str, ...]]] = {
@@ -58,6 +64,7 @@ VALUES: Final[dict[str, dict[str, str]]] = {
         "辅警": "auxiliary",
         "志愿者": "volunteer",
         "群防": "volunteer",
+        "义警": "volunteer",
     },
     "kind": {"报警柱": "pillar", "终端": "terminal", "对讲机": "terminal", "手台": "terminal"},
     "role": {"查看": "viewer", "指挥员": "operator", "带班领导": "duty-leader", "管理员": "admin"},
@@ -83,13 +90,13 @@ def parse(table: str, raw: bytes) -> Parsed:
     if not lines:
         raise CsvError(["the list is empty: its first row must name the columns"])
     fields, faults = _columns(table, lines[0])
-    parsed = Parsed([], [], encoding)
+    parsed, bad = Parsed([], [], encoding), Parsed([], [], encoding)
     if not faults:
-        _read_rows(table, fields, lines[1:], parsed, faults)
+        _read_rows(table, fields, lines[1:], parsed, bad, faults)
     if not faults and not parsed.rows:
         faults = ["the list has a header but no rows"]
     if faults:
-        raise CsvError(faults[:MAX_FAULTS])
+        raise CsvError(faults[:MAX_FAULTS], parsed, bad)
     return parsed
 
 
@@ -123,7 +130,7 @@ def _columns(table: str, header: list[str]) -> tuple[list[str], list[str]]:
         field = known.get(_plain(title), "")
         if not field and title.strip():
             faults.append(
-                f"column {number} {title.strip()!r}: {table} has no such field; it has {', '.join(names)}"
+                f"column {number} {title.strip()!r}: {table} has no such field; it has {_titles(table)}"
             )
         elif field in fields and field:
             faults.append(f"column {number} {title.strip()!r}: {field} stands there already")
@@ -133,8 +140,23 @@ def _columns(table: str, header: list[str]) -> tuple[list[str], list[str]]:
     return fields, faults
 
 
+def _fields(table: str) -> list[msgspec.structs.FieldInfo]:
+    """A list can give them all but a token's hash."""
+    return [field for field in msgspec.structs.fields(TABLES[table]) if field.name in HEADERS]
+
+
+def _titles(table: str) -> str:
+    """Every column, the Chinese header in brackets."""
+    return ", ".join(f"{field.name} ({HEADERS[field.name][0]})" for field in _fields(table))
+
+
 def _read_rows(
-    table: str, fields: list[str], lines: list[list[str]], parsed: Parsed, faults: list[str]
+    table: str,
+    fields: list[str],
+    lines: list[list[str]],
+    parsed: Parsed,
+    bad: Parsed,
+    faults: list[str],
 ) -> None:
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 2):
@@ -152,8 +174,9 @@ def _read_rows(
             row_faults.append(f"id {id_} stands in row {seen[id_]} already")
         seen.setdefault(id_, number)
         faults += (f"row {number} {id_}: {fault}" for fault in row_faults)
-        parsed.rows.append(row)
-        parsed.numbers.append(number)
+        into = bad if row_faults else parsed
+        into.rows.append(row)
+        into.numbers.append(number)
 
 
 def _row(type_: type[Entry], cells: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -168,15 +191,25 @@ def _row(type_: type[Entry], cells: dict[str, str]) -> tuple[dict[str, Any], lis
                 )
             elif field.required:
                 faults.append(f"{field.name} is missing")
-        except ValueError as error:
-            faults.append(f"{field.name} {cell!r}: {_sentence(str(error))}")
+        except ValueError:
+            faults.append(f"{field.name} {cell!r}: {_allowed(field)}")
     return row, faults
 
 
-def _sentence(why: str) -> str:
-    if "matching regex" in why:
-        return "use 1 to 32 of a-z, 0-9 and '-'"
-    return why.replace("Invalid enum value", "is none of the words for this column:")
+def _allowed(field: msgspec.structs.FieldInfo) -> str:
+    if field.type is bool:
+        return "write 是 or 否 (yes or no)"
+    words = _words(field)
+    return f"use one of {words}" if words else allowed(field.type)
+
+
+def _words(field: msgspec.structs.FieldInfo) -> str:
+    """The words of the column, each with its Chinese ones in brackets; "" where it takes any."""
+    chinese: dict[str, list[str]] = {}
+    for zh, code in VALUES.get(field.name, {}).items():
+        chinese.setdefault(code, []).append(zh)
+    codes = get_args(field.type) if get_origin(field.type) is Literal else ()
+    return ", ".join(f"{code} ({'、'.join(chinese[code])})" if code in chinese else code for code in codes)
 
 
 def _reader(name: str, type_: Any) -> Callable[[str], Any]:
@@ -184,7 +217,7 @@ def _reader(name: str, type_: Any) -> Callable[[str], Any]:
     if type_ is bool:
         return _bool
     if "float" in text:
-        return _number
+        return float
     if text.startswith("list["):
         return _list
     words = VALUES.get(name, {})
@@ -196,17 +229,31 @@ def _bool(cell: str) -> bool:
         return True
     if cell.lower() in _NO:
         return False
-    raise ValueError("write 是 or 否 (yes or no)")
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        raise ValueError("is no number of degrees, like 26.8921") from None
+    raise ValueError("neither yes nor no")
 
 
 def _list(cell: str) -> list[str]:
     for separator in ";、|/ ,,":
         cell = cell.replace(separator, ";")
     return [part.strip() for part in cell.split(";") if part.strip()]
+
+
+# --- documents ---
+
+
+def markdown() -> str:
+    """The section of docs/operators.md that lists headers and words; a test compares."""
+    lines = []
+    for name in TABLES:
+        lines += [f"**{name}**", "", "| column | headers | needed | words |", "|---|---|---|---|"]
+        for field in _fields(name):
+            headers = "、".join(HEADERS[field.name])
+            needed = "yes" if field.required else ""
+            words = "是, 否 (yes, no)" if field.type is bool else _words(field)
+            lines.append(f"| `{field.name}` | {headers} | {needed} | {words} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

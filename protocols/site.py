@@ -4,16 +4,19 @@
 SiteError that names every fault at once, each with its place in the file.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from .rules import Override, Rules
+from .site_faults import plain, row_faults
 from .topics import is_root
-from .types import Id, Latitude, Longitude, ShortText
+from .types import ID_PATTERN, Id, Latitude, Longitude, ShortText
 
 MAX_SITE_BYTES: Final = 16 * 1024 * 1024
 
@@ -143,39 +146,67 @@ def load(text: str) -> Site:
     return site
 
 
-def convert(raw: dict[str, Any]) -> tuple[Site | None, list[str]]:
-    """A Site of plain values and every fault: row by row, so that one bad row does not hide the next."""
+def convert(
+    raw: dict[str, Any], unread: Mapping[str, list[dict[str, Any]]] = MappingProxyType({})
+) -> tuple[Site | None, list[str]]:
+    """A Site of the readable rows of plain values, and every fault: of each row, then across rows.
+
+    `unread`: further rows, by table, whose own faults are known already. Nobody who names them is told that they do
+    not exist, and whom they name is checked.
+    """
     good: dict[str, Any] = {k: v for k, v in raw.items() if k not in TABLES}
+    bad = {table: list(unread.get(table, ())) for table in TABLES}
     faults: list[str] = []
     for table, type_ in TABLES.items():
         rows = raw.get(table, [])
-        good[table] = list(_rows(table, type_, rows if isinstance(rows, list) else [rows], faults))
+        good[table] = list(
+            _rows(table, type_, rows if isinstance(rows, list) else [rows], faults, bad[table])
+        )
     try:
         site = msgspec.convert(good, Site)
     except msgspec.ValidationError as error:
-        return None, [*faults, str(error)]
-    return site, [*faults, *check(site)]
+        return None, [*faults, plain(error)]
+    return site, [*faults, *check(site, bad)]
 
 
-def _rows(table: str, type_: type[Entry], rows: list[Any], faults: list[str]) -> Iterator[Entry]:
+def _rows(
+    table: str, type_: type[Entry], rows: list[Any], faults: list[str], bad: list[dict[str, Any]]
+) -> Iterator[Entry]:
+    """The readable ones; faults of the others are added to `faults`, and they themselves to `bad`."""
     for number, row in enumerate(rows, 1):
         try:
             yield msgspec.convert(row, type_)
         except msgspec.ValidationError as error:
             name = row.get("id", "") if isinstance(row, dict) else ""
-            faults.append(f"{table} row {number} {name}: {error}")
+            faults += (
+                f"{table} row {number} {name}: {why}" for why in row_faults(type_, row) or [plain(error)]
+            )
+            bad += [row] if isinstance(row, dict) else []
 
 
-def check(site: Site) -> list[str]:
-    """Faults across rows: doubles, unknown references, trees that are none, numbers that do not fit."""
-    return [
+def check(site: Site, bad: Mapping[str, list[dict[str, Any]]] = MappingProxyType({})) -> list[str]:
+    """Faults across rows: doubles, unknown references, trees that are none, numbers that do not fit.
+
+    `bad`: rows by table that could not be read as a whole. What they say counts as far as it can be read; a tree of
+    units is not judged while one of its rows is unreadable.
+    """
+    found = [
         *_root(site.root),
         *_doubles(site),
-        *_unknown(site),
-        *_tree(site.unit),
+        *_unknown(site, bad),
+        *([] if bad.get("unit") else _tree(site.unit)),
         *_devices(site.device),
-        *_override_faults(site.rules, site.override, {unit.id for unit in site.unit}),
+        *_override_faults(site.rules, site.override, _known_ids(site, bad)["unit"]),
     ]
+    return list(dict.fromkeys(found))
+
+
+def _known_ids(site: Site, bad: Mapping[str, list[dict[str, Any]]]) -> dict[str, set[Any]]:
+    return {
+        name: {entry.id for entry in table(site, name)}
+        | {row["id"] for row in bad.get(name, ()) if isinstance(row.get("id"), str)}
+        for name in TABLES
+    }
 
 
 def table(site: Site, name: str) -> list[Entry]:
@@ -195,20 +226,31 @@ def _doubles(site: Site) -> Iterator[str]:
                 yield f"{name} {id_}: stands {count} times; ids are given once"
 
 
-def _unknown(site: Site) -> Iterator[str]:
-    ids = {name: {entry.id for entry in table(site, name)} for name in TABLES}
+def _unknown(site: Site, bad: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
+    ids = _known_ids(site, bad)
     for name in TABLES:
         for entry in table(site, name):
-            for field, target in REFERENCES[name]:
-                for id_ in _ids(getattr(entry, field)):
-                    if id_ not in ids[target]:
-                        yield f"{name} {entry.id}: {field} {id_!r} is no {target} of this site"
+            yield from _dangling(name, entry.id, ids, {f: getattr(entry, f) for f, _ in REFERENCES[name]})
+        for row in bad.get(name, ()):
+            yield from _dangling(name, row.get("id", ""), ids, row)
 
 
-def _ids(value: str | list[str] | None) -> Iterable[str]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else value
+def _dangling(name: str, id_: Any, ids: dict[str, set[Any]], values: dict[str, Any]) -> Iterator[str]:
+    for field, target in REFERENCES[name]:
+        for named in _ids(values.get(field)):
+            if named not in ids[target] and is_id(named):
+                yield f"{name} {id_}: {field} {named!r} is no {target} of this site"
+
+
+def is_id(value: Any) -> bool:
+    return isinstance(value, str) and re.match(ID_PATTERN, value) is not None
+
+
+def _ids(value: Any) -> Iterable[Any]:
+    """Of a reference: none, one or several; nothing for what is neither text nor a list."""
+    if isinstance(value, str):
+        return (value,)
+    return value if isinstance(value, list) else ()
 
 
 def _tree(units: list[Unit]) -> Iterator[str]:
@@ -241,7 +283,7 @@ def _override_faults(rules: Rules, overrides: list[Override], units: set[str]) -
         try:
             overridden(rules, [override])
         except msgspec.ValidationError as error:
-            yield f"override {number}: {error}"
+            yield f"override {number}: {plain(error)}"
 
 
 def overridden(rules: Rules, overrides: Iterable[Override]) -> Rules:

@@ -32,7 +32,7 @@ from .errors import STARTING, ApiError, Problem, not_found
 from .feed import Feeds
 from .guard import Guard
 from .ports import Engine, Journal, Malformed
-from .routes import PREFIX, ROUTES, Route
+from .routes import PREFIX, ROUTES, RUNGS, Route
 from .signin import SignIn, bearer
 from .views import View, health_doc, site_doc
 from .walls import WALLS, Scope
@@ -159,12 +159,15 @@ class Handlers:
             return answer(doc)
 
     async def not_heard(self, request: Request, route: Route) -> Response:
-        id_ = request.path_params["id"]
+        id_, rung = request.path_params["id"], request.query_params.get("rung", RUNGS[0])
+        if rung not in RUNGS:
+            why = f"There is no rung {rung!r} to ask for. Use one of {', '.join(RUNGS)}."
+            raise ApiError(422, "bad-query", why, field="rung")
         async with self.scope(request, route) as (view, scope):
             ladder = view.state.ladders.get(id_) if _WALLS[route.table](scope, id_) else None
             if ladder is None:
                 raise not_found(noun(route.table), id_)
-            return answer(heard.not_heard_list(view.state, ladder))
+            return answer(heard.not_heard_list(view.state, ladder, rung))
 
     async def replay(self, request: Request, route: Route) -> Response:
         id_ = request.path_params["id"]

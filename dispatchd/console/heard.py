@@ -7,7 +7,7 @@ another way) help their patrol but are no addressees themselves.
 from collections.abc import Iterator
 
 from dispatchd.core.ladder import ROUTES, unheard, why_not
-from dispatchd.core.state import PRESENTED, RUNG_NAMES, Ladder, Place, State
+from dispatchd.core.state import ACKNOWLEDGED, PRESENTED, RUNG_NAMES, Ladder, Place, State
 
 from .documents import LadderCounts, NotHeardDoc, NotHeardList, PatrolRung
 
@@ -34,15 +34,32 @@ def _not_heard(state: State, ladder: Ladder) -> Iterator[NotHeardDoc]:
     best = _best(ladder)
     for place in unheard(ladder):
         if place.via == "direct":
-            yield NotHeardDoc(
-                device=place.device,
-                patrol=place.patrol,
-                rung=RUNG_NAMES[place.rung],
-                reason=why_not(ladder, place, state.live.get(place.device)),
-                routes=list(ROUTES[: place.route]),
-                tries=place.tries,
-                patrol_heard=place.patrol is not None and best[place.patrol] >= PRESENTED,
-            )
+            yield _doc(state, ladder, place, best)
+
+
+def not_acknowledged(state: State, ladder: Ladder) -> list[NotHeardDoc]:
+    """Every addressee of whose patrol nobody has acknowledged, in ladder order, those who have not heard with why."""
+    if ladder.superseded:
+        return []
+    best = _best(ladder)
+    return [
+        _doc(state, ladder, place, best)
+        for place in addressees(ladder)
+        if place.rung < ACKNOWLEDGED and best.get(place.patrol or "", 0) < ACKNOWLEDGED
+    ]
+
+
+def _doc(state: State, ladder: Ladder, place: Place, best: dict[str, int]) -> NotHeardDoc:
+    """One who has not heard, or has heard and not acknowledged (then without a reason)."""
+    return NotHeardDoc(
+        device=place.device,
+        patrol=place.patrol,
+        rung=RUNG_NAMES[place.rung],
+        reason="" if place.rung >= PRESENTED else why_not(ladder, place, state.live.get(place.device)),
+        routes=list(ROUTES[: place.route]),
+        tries=place.tries,
+        patrol_heard=place.patrol is not None and best[place.patrol] >= PRESENTED,
+    )
 
 
 def _best(ladder: Ladder) -> dict[str, int]:
@@ -63,5 +80,7 @@ def by_patrol(ladder: Ladder) -> list[PatrolRung]:
     return [PatrolRung(patrol, RUNG_NAMES[best[patrol]], n) for patrol, n in sorted(terminals.items())]
 
 
-def not_heard_list(state: State, ladder: Ladder) -> NotHeardList:
-    return NotHeardList(ladder.item, ladder.kind, ladder.about, counts(ladder), not_heard(state, ladder))
+def not_heard_list(state: State, ladder: Ladder, rung: str = "presented") -> NotHeardList:
+    """Below `rung`: presented (has not heard) or acknowledged."""
+    who = not_acknowledged if rung == RUNG_NAMES[ACKNOWLEDGED] else not_heard
+    return NotHeardList(ladder.item, ladder.kind, ladder.about, counts(ladder), who(state, ladder))

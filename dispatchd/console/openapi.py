@@ -71,8 +71,11 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
         operation["security"] = [{"token": []}]
         operation["description"] = f"Needs the role {route.role} or a higher one."
     if "{id}" in route.path:
-        schema = {"type": "string", "maxLength": 32}
+        schema: dict[str, Any] = {"type": "string", "maxLength": 32}
         operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": schema}]
+    for name, values in route.query.items():
+        schema = {"type": "string", "enum": list(values), "default": values[0]}
+        operation["parameters"].append({"name": name, "in": "query", "required": False, "schema": schema})
     if route.body is not None:
         content = {"schema": by_type[_key(route.body)], "example": EXAMPLES[route.body]}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}

@@ -24,6 +24,7 @@ from .documents import (
 from .replay import Replay
 
 PREFIX: Final = "/api/v1"
+RUNGS: Final = ("presented", "acknowledged")  # one may ask who has not reached them
 MAX_BODY_BYTES: Final = 1024 * 1024  # of a command; 413 above it
 BODY_BYTES: Final[dict[type[Struct], int]] = {
     ApplySite: 2 * MAX_SITE_BYTES
@@ -46,7 +47,8 @@ MalformedList: Final = _list("MalformedList", MalformedDoc)
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One path. `handler` names a method of api.Handlers; `role` "" = no token needed."""
+    """One path. `handler` names a method of api.Handlers; `role` "" = no token needed; `query`: parameter → values,
+    the default first."""
 
     path: str
     handler: str
@@ -59,6 +61,7 @@ class Route(Struct, frozen=True, kw_only=True):
     media: str = "application/json"
     statuses: tuple[int, ...] = ()
     max_body: int = 0
+    query: dict[str, tuple[str, ...]] = {}
 
 
 def _lists() -> list[Route]:
@@ -113,8 +116,10 @@ def _reads() -> list[Route]:
             path="/broadcasts/{id}/not-heard",
             handler="not_heard",
             table="broadcasts",
-            summary="Who has not heard a broadcast now, and why",
+            summary="Who has not heard a broadcast now, and why; rung=acknowledged: who has not acknowledged",
             answer=NotHeardList,
+            statuses=(422,),
+            query={"rung": RUNGS},
         ),
         Route(
             path="/items/{id}/not-heard",
@@ -122,6 +127,8 @@ def _reads() -> list[Route]:
             table="items",
             summary="The same for any item: call, order, stand-down, prompt",
             answer=NotHeardList,
+            statuses=(422,),
+            query={"rung": RUNGS},
         ),
         Route(path="/operators/me", handler="me", summary="Who you are signed in as", answer=MeDoc),
         Route(path="/site", handler="site", summary="Your part of the site, without secrets", answer=Site),

@@ -24,7 +24,10 @@ LISTS: Final = {
 def add(subparsers: Any) -> None:
     """Put `ctl` and all below it into the application."""
     ctl = subparsers.add_parser(
-        "ctl", help="see and command: fleet, incidents, calls, broadcasts", description=__doc__
+        "ctl",
+        help="see and command: fleet, incidents, calls, broadcasts",
+        description=__doc__,
+        epilog="example: dispatchd ctl watch --token-file wang.token",
     )
     verbs_of = ctl.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     _new(verbs_of, "watch", "live screen until Ctrl-C", "ctl watch --lang en", _watch)
@@ -42,6 +45,7 @@ def add(subparsers: Any) -> None:
         _not_heard,
     )
     not_heard.add_argument("item", help="id of the broadcast, call or order")
+    not_heard.add_argument("--ack", action="store_true", help="who has not acknowledged, heard or not")
     replay = _new(verbs_of, "replay", "what happened, in order, and why", "ctl replay i1-4", _replay)
     replay.add_argument("id", help="incident or broadcast")
     broadcast = _new(
@@ -117,7 +121,8 @@ def _watch(shell: Shell) -> int:
 
 
 def _not_heard(shell: Shell) -> int:
-    doc = shell.client.get(f"/items/{shell.args.item}/not-heard")
+    rung = "?rung=acknowledged" if shell.args.ack else ""
+    doc = shell.client.get(f"/items/{shell.args.item}/not-heard{rung}")
     shell.say(show.table("not-heard", doc["not_heard"], shell.lang, show.ladder(doc["ladder"])))
     shell.give(doc)
     return OK
@@ -146,4 +151,8 @@ def _broadcast(shell: Shell) -> int:
     if doc["not_heard"]:
         title = shell.t("未收到", "not heard")
         shell.say(show.table("not-heard", doc["not_heard"], shell.lang, title))
+    if doc["ack"] and doc["ladder"]["acknowledged"] < doc["ladder"]["queued"]:
+        listed = shell.client.get(f"/items/{doc['id']}/not-heard?rung=acknowledged")
+        title = shell.t("未确认", "not acknowledged")
+        shell.say(show.table("not-heard", listed["not_heard"], shell.lang, title))
     return NOT_ALL_HEARD if doc["not_heard"] else OK

@@ -1,13 +1,14 @@
 """`dispatchd site`: what would change is shown first, then asked, then applied through the running daemon."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from dispatchd.site_csv import CsvError, parse
+from dispatchd.site_csv import CsvError, Parsed, parse
 from protocols.site import MAX_SITE_BYTES, TABLES, Site, SiteError, convert, load
 
 from .errors import BAD_FILE, OK, CliError
@@ -118,30 +119,48 @@ def show(shell: Shell) -> int:
 def import_csv(shell: Shell) -> int:
     """`site import TABLE FILE.csv`: add or replace the rows; nothing else of the site changes."""
     table, path = shell.args.table, Path(shell.args.file)
+    faults: list[str] = []
+    bad: list[dict[str, Any]] = []
     try:
-        parsed = parse(table, path.read_bytes())
+        good = parse(table, path.read_bytes())
+        numbers = _numbers(good)
     except OSError as error:
         raise CliError(f"{path} cannot be read: {error.strerror}. Check the path.", BAD_FILE) from None
     except CsvError as error:
-        raise CliError(faults_text(str(path), error.faults), BAD_FILE) from None
-    site = shell.client.get("/site")
-    merged = {entry["id"]: entry for entry in site.get(table, [])}
-    for row in parsed.rows:
-        merged[row["id"]] = {**merged.get(row["id"], {}), **row}
-    new = {**site, table: list(merged.values())}
-    _, faults = convert(new)
-    if faults:
-        raise CliError(faults_text(str(path), _with_rows(table, faults, parsed)), BAD_FILE)
+        faults, good, bad = error.faults, error.good, error.bad.rows
+        numbers = {**_numbers(good), **_numbers(error.bad)}
+    if not good.rows and not bad:
+        raise CliError(faults_text(str(path), faults), BAD_FILE)
+    new = _merged(shell.client.get("/site"), table, good.rows)
+    _, across = convert(new, {table: bad})
+    if faults or across:
+        found = sorted([*faults, *_with_rows(table, across, numbers)], key=_row_number)
+        raise CliError(faults_text(str(path), found), BAD_FILE)
     return _apply(shell, new)
 
 
-def _with_rows(table: str, faults: list[str], parsed: Any) -> list[str]:
+def _merged(site: dict[str, Any], table: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    merged = {entry["id"]: entry for entry in site.get(table, [])}
+    for row in rows:
+        merged[row["id"]] = {**merged.get(row["id"], {}), **row}
+    return {**site, table: list(merged.values())}
+
+
+def _numbers(parsed: Parsed) -> dict[str, int]:
+    return {row.get("id", ""): number for row, number in zip(parsed.rows, parsed.numbers, strict=True)}
+
+
+def _with_rows(table: str, faults: list[str], numbers: dict[str, int]) -> list[str]:
     """Faults across entries name an id; a row number helps who edits the list."""
-    row_of = {f"{table} {row['id']}:": n for row, n in zip(parsed.rows, parsed.numbers, strict=True)}
     return [
-        next((f"row {n} {fault}" for start, n in row_of.items() if fault.startswith(start)), fault)
+        next((f"row {n} {fault}" for id_, n in numbers.items() if fault.startswith(f"{table} {id_}:")), fault)
         for fault in faults
     ]
+
+
+def _row_number(fault: str) -> int:
+    found = re.match(r"row (\d+) ", fault)
+    return int(found[1]) if found else 0
 
 
 # --- TOML ---

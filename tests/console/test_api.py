@@ -350,3 +350,9 @@ async def test_an_alarm_kept_during_an_outage_shows_the_age_of_its_press() -> No
         await at.engine.tell(DeviceSaid("pil-s", unknown))
         doc = (await at.get("south", "/incidents")).json()["items"][0]
         assert doc["age_ms"] < 30_000
+
+
+async def test_a_rung_nobody_can_be_asked_for_is_refused() -> None:
+    async with desk() as at:
+        answer = await at.get("north", "/items/b1-1/not-heard?rung=nosuch")
+        assert (answer.status_code, answer.json()["field"]) == (422, "rung")

@@ -114,6 +114,18 @@ def test_a_broadcast_that_somebody_missed_says_who_and_exits_7(station: Station)
     assert "离线" in station.run("ctl", "not-heard", sent["ids"]["broadcast"], by="south")[1]
 
 
+def test_who_heard_and_has_not_acknowledged_is_named(station: Station) -> None:
+    station.do(lambda at: at.online("t-s"))
+    sent = station.json("ctl", "broadcast", "集合", "--unit", "south", "--ack", "--no-wait", by="south")
+    item = sent["ids"]["broadcast"]
+    station.do(lambda at: at.rung("t-s", item, "presented"))
+    assert station.json("ctl", "not-heard", item, by="south")["not_heard"] == []
+    listed = station.json("ctl", "not-heard", item, "--ack", by="south")["not_heard"]
+    assert [(e["device"], e["rung"], e["reason"]) for e in listed] == [("t-s", "presented", "")]
+    station.do(lambda at: at.rung("t-s", item, "acknowledged"))
+    assert station.json("ctl", "not-heard", item, "--ack", by="south")["not_heard"] == []
+
+
 def test_shift_change(station: Station) -> None:
     incident = station.do(lambda at: at.press("pil-n"))
     assert station.run("ctl", "accept", incident, by="north")[0] == 0
@@ -237,6 +249,7 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
     ]
     paths += [["run"], ["check"], ["site", "apply"], ["site", "show"], ["site", "import"], ["device", "add"]]
     paths += [["operator", "add"], ["replay"]]
+    paths += [["ctl"], ["site"], ["device"], ["operator"]]
     for path in paths:
         with pytest.raises(SystemExit) as ended:
             cli.main([*path, "--help"])

@@ -56,7 +56,9 @@ def test_a_faulty_site_file_names_every_fault(station: Station, tmp_path: Path) 
     code, _, err = station.run("site", "apply", str(file), "--yes")
     assert code == errors.BAD_FILE
     assert "unit row 2" in err
-    assert "patrol row 1" in err
+    assert "patrol row 1 p: force 'army': use one of auxiliary, police, volunteer" in err
+    assert "patrol p: unit 'x' is no unit of this site" in err
+    assert "regex" not in err
 
 
 def test_import_takes_a_list_as_a_station_has_it(station: Station, tmp_path: Path) -> None:
@@ -83,6 +85,19 @@ def test_a_list_with_a_fault_anywhere_applies_nothing(station: Station, tmp_path
     assert code == errors.BAD_FILE
     assert "row 3 patrol p-9: unit 'nowhere' is no unit" in err
     assert "p-8" not in {p["id"] for p in station.json("ctl", "patrols")["items"]}
+
+
+def test_faults_of_cells_and_of_the_site_are_shown_together(station: Station, tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("id,unit,force\np-7,nowhere,police\np-8,elsewhere,军人\np-9,south,义警\n", "utf-8")
+    code, _, err = station.run("site", "import", "patrol", str(file), "--yes")
+    assert code == errors.BAD_FILE
+    assert [line.split(":")[0].strip() for line in err.splitlines()[1:]] == [
+        "row 2 patrol p-7",
+        "row 3 p-8",
+        "row 3 patrol p-8",
+    ]
+    assert "volunteer (志愿者、群防、义警)" in err
 
 
 def test_a_device_gets_one_private_file_and_the_daemon_only_a_hash(station: Station) -> None:

@@ -1,8 +1,10 @@
 """Lists of a station: encodings, headers, separators, words, and every fault at once with its row."""
 
+from pathlib import Path
+
 import pytest
 
-from dispatchd.site_csv import HEADERS, MAX_CSV_BYTES, VALUES, CsvError, parse
+from dispatchd.site_csv import HEADERS, MAX_CSV_BYTES, VALUES, CsvError, markdown, parse
 from protocols.site import TABLES
 
 CHINESE = "编号,名称,所属单位,警种,上勤\np-1,一组,station-1,民警,是\np-2,二组,station-1,志愿者,否\n"
@@ -50,7 +52,7 @@ def test_every_fault_at_once_with_its_row() -> None:
     assert error.value.faults == [
         "row 3 P_2: id 'P_2': use 1 to 32 of a-z, 0-9 and '-'",
         "row 3 P_2: unit is missing",
-        "row 3 P_2: force '军人': is none of the words for this column: '军人'",
+        "row 3 P_2: force '军人': use one of police (民警、公安), auxiliary (辅警), volunteer (志愿者、群防、义警)",
         "row 3 P_2: on_duty '也许': write 是 or 否 (yes or no)",
         "row 4 p-1: has 6 cells, the header 5",
         "row 4 p-1: id p-1 stands in row 2 already",
@@ -67,7 +69,11 @@ def test_every_fault_at_once_with_its_row() -> None:
         (b"id,unit,UNIT\nx,s,s\n", "already"),
         (b"id\n\xff\xff\xff\n", "neither UTF-8 nor GB18030"),
         (b"id,unit,number,lat,lon\nx,s,1,north,0\n", "row 2 x: lat 'north'"),
-        (b"id,unit,number,lat,lon\nx,s,1,91,0\n", "row 2 x: lat '91'"),
+        (
+            b"id,unit,number,lat,lon\nx,s,1,91,0\n",
+            "row 2 x: lat '91': use a number of degrees from -90 to 90",
+        ),
+        (b"id,colour\nx,red\n", r"lat \(纬度\)"),
         (b"id,unit,number,lat,lon\nx,s,1,nan,0\n", "row 2 x: lat 'nan'"),
         (b"x" * (MAX_CSV_BYTES + 1), "longer"),
     ],
@@ -86,3 +92,9 @@ def test_headers_and_words_belong_to_real_fields() -> None:
     fields = {field for type_ in TABLES.values() for field in type_.__struct_fields__} - {"token_hash"}
     assert set(HEADERS) == fields
     assert set(VALUES) <= fields
+
+
+def test_the_page_lists_every_header_and_word() -> None:
+    page = (Path(__file__).parents[2] / "docs/operators.md").read_text("utf-8")
+    assert markdown() in page, "run: python -m dispatchd.site_csv, and put it into docs/operators.md"
+    assert "义警" in page

@@ -144,14 +144,15 @@ values = {ring1_patrols = 0}
     wanted = [
         "point row 2 point-1",
         "patrol row 2 Patrol 2",
-        "device row 4 radio-2: Object contains unknown field `wings`",
+        "device row 4 radio-2: there is no field wings; there are id, name",
         "point point-1: stands 2 times",
         "point point-1: unit 'nowhere' is no unit of this site",
+        "device radio-2: patrol 'patrol-9' is no patrol of this site",
         "units need exactly one top",
         "device pillar-2: a pillar serves no patrol",
         "device pillar-2: give both lat and lon",
         "override 3: 'nowhere' is no unit",
-        "override 3: Expected `int` >= 1",
+        "override 3: ring1_patrols: use a number of at least 1",
     ]
     for sentence in wanted:
         assert sum(sentence in fault for fault in found) == 1, (sentence, found)
