@@ -21,6 +21,8 @@ def _ring_opened(state: State, index: Index, incident: Incident, fact: f.RingOpe
         incident.wanted = fact.wanted
     incident.everybody = incident.everybody or fact.ring == 4
     _end_calls(state, index, incident, set(patrols))
+    for c in chosen:
+        _forget_stand_down(state, index, incident, c.devices)
     incident.calls.append(fact.call)
     state.calls[fact.call] = Call(
         fact.call, incident.incident, fact.ring, fact.wanted, now, fact.deadline_ms, patrols
@@ -32,6 +34,17 @@ def _ring_opened(state: State, index: Index, incident: Incident, fact: f.RingOpe
         )
     _call_ladder(state, index, incident, fact, now)
     index.arm(fact.deadline_ms, "ring", incident.incident)
+
+
+def _forget_stand_down(state: State, index: Index, incident: Incident, devices: list[str]) -> None:
+    """Called anew: a stand-down that has not arrived yet must not end the new call."""
+    for device in devices:
+        for item in list(index.pending.get(device, ())):
+            ladder = state.ladders.get(item)
+            if ladder is not None and ladder.kind == "stand-down" and ladder.about == incident.incident:
+                place = ladder.places[device]
+                place.left, place.reason = True, "left"
+                settle_pending(index, ladder, place)
 
 
 def _call_ladder(state: State, index: Index, incident: Incident, fact: f.RingOpened, now: int) -> None:

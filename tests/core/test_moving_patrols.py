@@ -1,10 +1,11 @@
-"""Merged incidents: whoever responds goes along, and his words on the old call count for the new incident."""
+"""Patrols that move between incidents: merged, gone elsewhere, called anew."""
 
 from dispatchd.core import commands as c
 from dispatchd.core import facts as f
 from dispatchd.core.commands import Done
 from dispatchd.core.core import Core
-from dispatchd.core.inputs import DeviceSaid, OperatorAsked
+from dispatchd.core.effects import Send
+from dispatchd.core.inputs import DeviceSaid, OperatorAsked, Tick
 from protocols import up
 from protocols.types import Key, Position
 
@@ -57,3 +58,15 @@ def test_a_patrol_that_accepts_elsewhere_is_told_to_leave_the_first_call() -> No
         (first, ["g-1"], ["t-1"], "elsewhere")
     ]
     assert core.state.incidents[first].responders["g-1"].place == "lost"
+
+
+def test_a_stand_down_that_never_arrived_does_not_end_a_new_call() -> None:
+    core = site()
+    core.decide(DeviceSaid("p-1", up.Alarm(Key("b", 1), age_ms=0)), NOW)
+    (incident,) = core.state.incidents
+    core.decide(OperatorAsked("wang", c.Accept(incident)), NOW + 10)
+    core.decide(OperatorAsked("wang", c.StandDown(incident)), NOW + 20)
+    again = core.decide(OperatorAsked("wang", c.CallMore(incident, c.Target(patrols=["g-1"]))), NOW + 30)
+    assert isinstance(again.result, Done)
+    later = [e for t in range(1, 60) for e in core.decide(Tick(), NOW + 30 + 1000 * t).effects]
+    assert {type(e.message).__name__ for e in later if isinstance(e, Send) and e.device == "t-1"} == {"Call"}
