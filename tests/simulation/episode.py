@@ -28,6 +28,9 @@ STRAY_EVERY_MS: Final = 2_500
 """Something happens to somebody about this often."""
 OUTAGE_MAX_MS: Final = 60_000
 
+FLUSH_MS: Final = 500
+FLUSHES_MAX: Final = 20
+"""What nobody waits for is written a little later: so often is looked whether all of it is."""
 JUST_SAID_MS: Final = 5_000
 """A word said in the last moment of an episode is still on its way."""
 
@@ -245,6 +248,10 @@ class Episode:
         )
 
     def _nothing_left(self) -> None:
+        for _ in range(FLUSHES_MAX):
+            if not self.daemon.ledger.backlog:
+                break
+            self.world.run(FLUSH_MS)
         state = self._state()
         self._alarms_receipted()
         for incident in state.incidents.values():
