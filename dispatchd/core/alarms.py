@@ -42,7 +42,7 @@ def raised(turn: Turn, device: str, said: up.Alarm, by: str = "") -> str:
     if opened:
         _act_on_new(turn, turn.state.incidents[id_])
     elif incident is not None:
-        _act_on_joined(turn, incident, kind, alarm, last_press)
+        _act_on_joined(turn, incident, kind, alarm, last_press, late=_late(turn, incident.unit, said))
     return id_
 
 
@@ -68,9 +68,8 @@ def _joins(turn: Turn, device: str, kind: str, drill: bool) -> Incident | None:
 
 def _open(turn: Turn, device: str, said: up.Alarm, kind: str, alarm: str, id_: str) -> None:
     unit = unit_of(turn, device)
-    rules = turn.index.rules(unit)
     entry = turn.state.site.device.get(device)
-    late = said.age_ms is not None and said.age_ms > rules.late_after_s * 1000
+    late = _late(turn, unit, said)
     hold, until = _hold(turn, device, kind, late)
     turn.record(
         f.IncidentOpened(
@@ -79,6 +78,10 @@ def _open(turn: Turn, device: str, said: up.Alarm, kind: str, alarm: str, id_: s
             hold=hold, hold_until_ms=until, site_version=turn.state.site.version,
         )
     )  # fmt: skip
+
+
+def _late(turn: Turn, unit: str, said: up.Alarm) -> bool:
+    return said.age_ms is not None and said.age_ms > turn.index.rules(unit).late_after_s * 1000
 
 
 def _hold(turn: Turn, device: str, kind: str, late: bool) -> tuple[str, int]:
@@ -130,9 +133,15 @@ def _act_on_new(turn: Turn, incident: Incident) -> None:
 # --- a further press --------------------------------------------------------------------------------------------
 
 
-def _act_on_joined(turn: Turn, incident: Incident, kind: str, alarm: str, last_press_ms: int) -> None:
-    """The owner hears of it; the rings start again when nobody is coming or the last press is long ago."""
-    why = _again(turn, incident, last_press_ms)
+def _act_on_joined(
+    turn: Turn, incident: Incident, kind: str, alarm: str, last_press_ms: int, *, late: bool
+) -> None:
+    """The owner hears of it; the rings start again when nobody is coming or the last press is long ago.
+
+    A late incident waits for its owner only while every press of it is late: a fresh one is somebody there now.
+    """
+    fresh = incident.hold == "late" and not late
+    why = "fresh" if fresh else _again(turn, incident, last_press_ms)
     turn.record(f.PressJoined(incident.incident, alarm, incident.press_count, bool(why), why))
     if kind == "duress" and not incident.silent:
         care.set_silent(turn, incident, True, incident.device)

@@ -17,6 +17,8 @@ def _ring_opened(state: State, index: Index, incident: Incident, fact: f.RingOpe
     chosen = [c for c in fact.looked_at if c.chosen]
     patrols = [c.patrol for c in chosen]
     if not fact.by:
+        if incident.hold:
+            index.arm(now, "everybody", incident.incident)
         incident.ring, incident.ring_call, incident.hold, incident.exhausted = fact.ring, fact.call, "", False
         incident.wanted = fact.wanted
     incident.everybody = incident.everybody or fact.ring == 4
