@@ -169,19 +169,22 @@ def drill(turn: Turn, device: str, by: str) -> str:
 
 
 def split(turn: Turn, incident: Incident, alarm: str, by: str) -> str | None:
-    """Give one press an incident of its own; None if it is not in this one or is its only press."""
+    """Give one press an incident of its own, as silent and as dangerous; None if it is not here or is the only one."""
     press = next((p for p in incident.presses if p.alarm == alarm), None)
     if press is None or incident.press_count < 2:
         return None
     id_ = turn.next_id("i")
+    late = press.age_known and press.received_ms - press.pressed_ms > turn.rules(incident).late_after_s * 1000
     turn.record(
         f.IncidentOpened(
             id_, alarm, incident.device, press.kind, incident.unit, incident.point, incident.position,
-            silent=press.kind == "duress", drill=incident.drill, split_from=incident.incident,
-            site_version=turn.state.site.version,
+            silent=incident.silent or press.kind == "duress", late=late, drill=incident.drill,
+            hold="late" if late else "", split_from=incident.incident, site_version=turn.state.site.version,
         )
     )  # fmt: skip
     turn.record(f.SplitOff(incident.incident, alarm, id_, by))
+    if incident.hazard:
+        care.set_hazard(turn, turn.state.incidents[id_], True, by)
     _act_on_new(turn, turn.state.incidents[id_])
     return id_
 

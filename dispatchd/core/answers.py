@@ -114,7 +114,7 @@ def _moved(turn: Turn, incident: Incident, responder: Responder, before: str) ->
         rings.settle(turn, incident)
     care.refresh(turn, incident)
     if (responder.place in RESPONDING) != (before in RESPONDING):
-        _tell_others(turn, incident, responder.patrol)
+        tell_others(turn, incident, responder.patrol)
 
 
 def _leaves_others(turn: Turn, incident: Incident, patrol: str) -> None:
@@ -126,7 +126,7 @@ def _leaves_others(turn: Turn, incident: Incident, patrol: str) -> None:
             care.refresh(turn, other)
 
 
-def _tell_others(turn: Turn, incident: Incident, patrol: str) -> None:
+def tell_others(turn: Turn, incident: Incident, patrol: str = "") -> None:
     """Who else accepted is part of the call; its new revision is sent once."""
     for id_ in incident.calls:
         ladder = turn.state.ladders.get(id_)

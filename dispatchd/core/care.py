@@ -4,7 +4,7 @@ The pillar tells the truth as the store holds it: taken by an operator, a patrol
 know (sending, no connection). At a silent incident nothing sounds, lights or shows at the raising device.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from protocols.prompts import PROMPTS
 
@@ -14,23 +14,49 @@ from . import rings
 from .state import RESPONDING, RINGING_KINDS, Incident, Ladder
 from .turn import Turn
 
+SILENTLY: Final = "静默接近"
+OBSERVE: Final = "保持距离,观察等待"
+
 
 def pillar_of(turn: Turn, incident: Incident) -> str | None:
     entry = turn.state.site.device.get(incident.device)
     return entry.id if entry is not None and entry.kind == "pillar" else None
 
 
+def heir(turn: Turn, incident: Incident) -> Incident:
+    """What became of it: itself, or the incident it was merged into, and so on."""
+    while incident.merged_into and (into := turn.state.incidents.get(incident.merged_into)) is not None:
+        incident = into
+    return incident
+
+
 def truth(turn: Turn, incident: Incident) -> str:
     """The prompt that is true now; "" while the pillar's own words still are."""
-    if incident.ended_ms:
-        return "ended"
-    if any(r.place in RESPONDING for r in incident.responders.values()):
+    now = heir(turn, incident)
+    if now.ended_ms:
+        return "ended" if incident.prompt else ""
+    if any(r.place in RESPONDING for r in now.responders.values()):
         return "coming"
     return _taken(turn, incident) or ("delivered" if incident.prompt else "")
 
 
 def refresh(turn: Turn, incident: Incident, *, again: bool = False) -> None:
-    """Tell the pillar if what is true has changed; `again` also if it has not."""
+    """Tell the pillar if what is true has changed (`again` also if not), and those of what was merged into it."""
+    _refresh(turn, incident, again=again)
+    for other in merged_from_elsewhere(turn, incident):
+        _refresh(turn, other)
+
+
+def merged_from_elsewhere(turn: Turn, incident: Incident) -> list[Incident]:
+    """Incidents of other devices that became this one: their citizens wait for the same people."""
+    return [
+        other
+        for other in turn.state.incidents.values()
+        if other.merged_into and other.device != incident.device and heir(turn, other) is incident
+    ]
+
+
+def _refresh(turn: Turn, incident: Incident, *, again: bool = False) -> None:
     code = truth(turn, incident)
     also = _taken(turn, incident) if code == "coming" else ""
     same = f"{code} {also}".strip() == incident.prompt and not again
@@ -48,15 +74,18 @@ def after_end(turn: Turn, ended: Incident) -> None:
 
 def silenced(turn: Turn, incident: Incident) -> bool:
     """While one incident of a device is silent nothing is heard there, whichever incident it is of."""
-    return incident.silent or any(
-        turn.state.incidents[other].silent for other in turn.index.open_at[incident.device]
+    return (
+        incident.silent
+        or heir(turn, incident).silent
+        or any(turn.state.incidents[other].silent for other in turn.index.open_at[incident.device])
     )
 
 
 def _taken(turn: Turn, incident: Incident) -> str:
     """民警 only if that person is police; "" while nobody owns it."""
-    entry = turn.state.site.operator.get(incident.owner or "")
-    if incident.owner is None:
+    owner = heir(turn, incident).owner
+    entry = turn.state.site.operator.get(owner or "")
+    if owner is None:
         return ""
     return "police-accepted" if entry is not None and entry.police else "accepted"
 
@@ -127,8 +156,9 @@ def busy_patrols(turn: Turn, incident: Incident, force: str = "") -> set[str]:
 def set_silent(turn: Turn, incident: Incident, on: bool, by: str) -> None:
     turn.record(f.SilentSet(incident.incident, on, by))
     if on:
-        hush(turn, incident)
-        order(turn, incident, "silent", busy_patrols(turn, incident), by, "静默接近")
+        for one in (incident, *merged_from_elsewhere(turn, incident)):
+            hush(turn, one)
+        order(turn, incident, "silent", busy_patrols(turn, incident), by, SILENTLY)
     else:
         order(turn, incident, "sound", busy_patrols(turn, incident), by)
         refresh(turn, incident)
@@ -137,7 +167,7 @@ def set_silent(turn: Turn, incident: Incident, on: bool, by: str) -> None:
 def set_hazard(turn: Turn, incident: Incident, on: bool, by: str) -> None:
     """Weapon, violence, fire: volunteers keep their distance."""
     turn.record(f.HazardSet(incident.incident, on, by))
-    text = "保持距离,观察等待" if on else ""
+    text = OBSERVE if on else ""
     order(turn, incident, "observe" if on else "respond", busy_patrols(turn, incident, "volunteer"), by, text)
 
 

@@ -35,6 +35,7 @@ from .levels import commands_unit, may_do
 from .state import PRESENTED, State
 from .turn import Decision, Turn
 
+FORGET_LOOK_MS: Final = 60_000
 TICK_MAX: Final = 1000
 """Timers served by one Tick; the deadline stays in the past until all are served, so the next Tick follows at once."""
 
@@ -267,6 +268,8 @@ def _forget_due(turn: Turn, id_: str) -> None:
     if about is None or not ended:
         return
     due = ended + int(turn.index.rules(about.unit).keep_ended_s * 1000)
+    if incident is not None and not care.heir(turn, incident).ended_ms:
+        due = max(due, turn.now + FORGET_LOOK_MS)  # its pillar is still told what comes of the other
     if due > turn.now:
         turn.index.arm(due, "forget", id_)
     else:

@@ -6,13 +6,13 @@ Only the owner changes an incident; anybody who sees it may take it while nobody
 from collections.abc import Callable
 from typing import Any
 
-from . import alarms, broadcasts, candidates, care, owner, rings
+from . import alarms, answers, broadcasts, candidates, care, owner, rings
 from . import commands as c
 from . import facts as f
 from . import ladder as ladders
 from .commands import Done, Refusal
 from .levels import commands_unit, incident_for, owned_by, sees_incident
-from .state import Incident
+from .state import RESPONDING, Incident
 from .turn import Turn
 
 Result = Done | Refusal
@@ -158,8 +158,7 @@ def _end(turn: Turn, by: str, incident: Incident, asked: c.End) -> Result:
         turn.record(f.RingClosed(incident.incident, incident.ring_call, "stopped"))
     rings.stand_down(turn, incident, care.busy_patrols(turn, incident), "ended", by)
     turn.record(f.Ended(incident.incident, asked.outcome, by, asked.note))
-    if incident.prompt:
-        care.refresh(turn, incident)
+    care.refresh(turn, incident)
     return Done({"incident": incident.incident})
 
 
@@ -183,10 +182,28 @@ def _merge(turn: Turn, by: str, incident: Incident, asked: c.Merge) -> Result:
     if incident.ring_call:
         turn.record(f.RingClosed(incident.incident, incident.ring_call, "stopped"))
     rings.stand_down(turn, incident, called, "merged", by)
+    moved = {r.patrol for r in incident.responders.values() if r.place in RESPONDING}
     turn.record(f.Merged(incident.incident, into.incident, by))
+    _keep_care(turn, incident, into, moved, by)
+    answers.tell_others(turn, into)
     rings.settle(turn, into)
     care.refresh(turn, into)
     return Done({"incident": into.incident})
+
+
+def _keep_care(turn: Turn, merged: Incident, into: Incident, moved: set[str], by: str) -> None:
+    """Silence and hazard of either are of both: only a human who confirms it leaves silence."""
+    if merged.silent and not into.silent:
+        care.set_silent(turn, into, True, by)
+    elif into.silent and not merged.silent:
+        if merged.device != into.device:
+            care.hush(turn, merged)
+        care.order(turn, into, "silent", moved, by, care.SILENTLY)
+    if merged.hazard and not into.hazard:
+        care.set_hazard(turn, into, True, by)
+    elif into.hazard and not merged.hazard:
+        volunteers = care.busy_patrols(turn, into, "volunteer")
+        care.order(turn, into, "observe", moved & volunteers, by, care.OBSERVE)
 
 
 def note(turn: Turn, by: str, asked: c.Note) -> Result:

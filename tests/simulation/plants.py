@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("dispatchd", "protocols", "tests/simulation")
-INPUTS: Final = 60_000
+INPUTS: Final = 300_000
 """A fault that so many inputs do not show counts as missed."""
 
 
@@ -184,8 +184,8 @@ PLANTS: Final = (
     plant(
         "a call that does not say it is silent",
         "dispatchd/core/fold/rings.py",
-        '        "silent": incident.silent,\n    }\n    ladder = Ladder(\n        fact.call, "call"',
-        '        "silent": False,\n    }\n    ladder = Ladder(\n        fact.call, "call"',
+        '        "silent": incident.silent,\n    }\n\n\ndef move_call',
+        '        "silent": False,\n    }\n\n\ndef move_call',
         "silent-incident-heard",
     ),
     plant(

@@ -8,6 +8,7 @@ from dispatchd.core import facts as f
 from dispatchd.core.index import Index
 from dispatchd.core.state import RESPONDING, SEEN_MAX, Fault, Incident, Press, Question, State
 
+from .rings import ANSWER_KEYS_MAX, accepted_by, move_call
 from .table import count_id, folds, folds_into_incident, key_text
 
 
@@ -123,12 +124,19 @@ def _merged(state: State, index: Index, incident: Incident, fact: f.Merged, now:
     into = state.incidents.get(fact.into)
     if into is None:
         return
-    for responder in incident.responders.values():
+    coming = [r for r in incident.responders.values() if r.place in RESPONDING]
+    for known in incident.responders.values():
+        if (there := into.responders.get(known.patrol)) is not None:
+            there.keys = known.keys = [*there.keys, *known.keys][-ANSWER_KEYS_MAX:]
+    for responder in coming:
         there = into.responders.get(responder.patrol)
-        if responder.place in RESPONDING and (there is None or there.place not in RESPONDING):
-            keys = [*(there.keys if there else ()), *responder.keys]
-            into.responders[responder.patrol] = msgspec.structs.replace(responder, since_ms=now, keys=keys)
-            responder.place, responder.why = "lost", "merged"
+        if there is None or there.place not in RESPONDING:
+            into.responders[responder.patrol] = msgspec.structs.replace(responder, since_ms=now)
+        responder.place, responder.why = "lost", "merged"
+    for call in sorted({r.call for r in coming}):
+        move_call(state, call, into)
+    accepted_by(state, into)
+    index.arm(now, "silent", into.incident)
 
 
 @folds_into_incident(f.SplitOff)

@@ -51,19 +51,34 @@ def _forget_stand_down(state: State, index: Index, incident: Incident, devices: 
 
 def _call_ladder(state: State, index: Index, incident: Incident, fact: f.RingOpened, now: int) -> None:
     places = [_place(d, c) for c in fact.looked_at if c.chosen for d in c.devices[:1]]
+    fields = {"call": fact.call, **_what_and_where(state, incident)}
+    ladder = Ladder(
+        fact.call, "call", incident.incident, now, fact.expires_ms, fields=fields, drill=incident.drill
+    )
+    open_ladder(state, index, ladder, places, now)
+
+
+def _what_and_where(state: State, incident: Incident) -> dict[str, Any]:
     point = state.site.point.get(incident.point or "")
-    fields = {
-        "call": fact.call,
+    return {
         "incident": incident.incident,
         "kind": incident.kind,
         "point": point.number if point else "",
         "place": point.name if point else _device_name(state, incident.device),
         "silent": incident.silent,
     }
-    ladder = Ladder(
-        fact.call, "call", incident.incident, now, fact.expires_ms, fields=fields, drill=incident.drill
-    )
-    open_ladder(state, index, ladder, places, now)
+
+
+def move_call(state: State, id_: str, into: Incident) -> None:
+    """Its incident was merged: who came by this call is answered, ordered and stood down there from now on."""
+    call, ladder = state.calls.get(id_), state.ladders.get(id_)
+    if call is None or ladder is None or id_ in into.calls:
+        return
+    call.incident = ladder.about = into.incident
+    ladder.fields.update(_what_and_where(state, into))
+    for place in ladder.places.values():
+        place.fields = {}  # distance and bearing were the other place's
+    into.calls.append(id_)
 
 
 def _device_name(state: State, device: str) -> str:
@@ -113,7 +128,7 @@ def _answered(state: State, index: Index, incident: Incident, fact: f.Answered, 
     if responder.place != fact.place:
         responder.since_ms = now
     responder.place, responder.device, responder.why = fact.place, fact.device, fact.why
-    _accepted_by(state, incident)
+    accepted_by(state, incident)
     if fact.place in RESPONDING:
         index.arm(now, "silent", incident.incident)
 
@@ -122,7 +137,7 @@ ANSWER_KEYS_MAX = 64
 """Answers of one patrol to one incident that are known by key; an older double changes nothing but the journal."""
 
 
-def _accepted_by(state: State, incident: Incident) -> None:
+def accepted_by(state: State, incident: Incident) -> None:
     coming = sorted(r.patrol for r in incident.responders.values() if r.place in RESPONDING)[:100]
     calls_say(state, incident, "accepted_by", coming)
     for id_ in incident.calls:
@@ -136,7 +151,7 @@ def _accepted_by(state: State, incident: Incident) -> None:
 def _patrol_lost(state: State, index: Index, incident: Incident, fact: f.PatrolLost, now: int) -> None:
     if (responder := incident.responders.get(fact.patrol)) is not None:
         responder.place, responder.why, responder.since_ms = "lost", fact.why, now
-        _accepted_by(state, incident)
+        accepted_by(state, incident)
 
 
 @folds_into_incident(f.StoodDown)
@@ -145,7 +160,7 @@ def _stood_down(state: State, index: Index, incident: Incident, fact: f.StoodDow
     for patrol in fact.patrols:
         if (responder := incident.responders.get(patrol)) is not None and responder.place != "lost":
             responder.place, responder.why, responder.since_ms = "stood-down", fact.reason, now
-    _accepted_by(state, incident)
+    accepted_by(state, incident)
     fields = {
         "call": fact.call,
         "incident": incident.incident,
