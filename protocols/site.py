@@ -238,7 +238,7 @@ def _unknown(site: Site, bad: Mapping[str, list[dict[str, Any]]]) -> Iterator[st
 def _dangling(name: str, id_: Any, ids: dict[str, set[Any]], values: dict[str, Any]) -> Iterator[str]:
     for field, target in REFERENCES[name]:
         for named in _ids(values.get(field)):
-            if named not in ids[target] and is_id(named):
+            if is_id(named) and named not in ids[target]:
                 yield f"{name} {id_}: {field} {named!r} is no {target} of this site"
 
 

@@ -281,3 +281,9 @@ def test_an_override_out_of_bounds_is_refused(values: dict[str, float]) -> None:
     found = faults_of(override=[{"values": {"accepts_wanted": 3}}, {"values": values}])
     assert len(found) == 1
     assert found[0].startswith("override 2: ")
+
+
+def test_a_reference_that_is_no_text_is_a_fault_of_its_row_and_nothing_worse() -> None:
+    found, faults = site.convert({"unit": [{"id": "top", "parent": [[]]}]})
+    assert found is None or not found.unit
+    assert any("parent" in fault for fault in faults)
