@@ -51,7 +51,18 @@ def _has(type_: type[Struct], name: str) -> bool:
 
 
 _WHO: Final = {
-    "up": {"answer": TERMINAL, "duty": TERMINAL, "cancel": PILLAR, "reply": PILLAR},
+    "up": {
+        "answer": TERMINAL,
+        "duty": TERMINAL,
+        "cancel": PILLAR,
+        "reply": PILLAR,
+        "floor-request": TERMINAL,
+        "floor-release": TERMINAL,
+        "floor-queue-position-request": TERMINAL,
+        "webrtc-offer": PILLAR,
+        "webrtc-bye": PILLAR,
+        "sounding": PILLAR,
+    },
     "down": {
         "call": TERMINAL,
         "stand-down": TERMINAL,
@@ -59,6 +70,12 @@ _WHO: Final = {
         "alert": TERMINAL,
         "prompt": PILLAR,
         "lamp": PILLAR,
+        "microphone": PILLAR,
+        "floor-granted": TERMINAL,
+        "floor-deny": TERMINAL,
+        "floor-revoke": TERMINAL,
+        "floor-queue-position-info": TERMINAL,
+        "webrtc-answer": PILLAR,
     },
 }
 _QOS_0: Final = {("up", "state")}
@@ -69,6 +86,13 @@ _ENDS: Final = {
     ("down", "receipt"): "nothing; the device repeats what it misses a receipt for",
     ("down", "config"): "up `applied` with its version",
     ("down", "membership"): "up `applied` with its version",
+    ("up", "floor-request"): "down `floor-granted`, `floor-deny` or `floor-queue-position-info` with its ref",
+    ("up", "floor-release"): "down `floor-idle` or `floor-taken` of another",
+    ("up", "voice-join"): "down `voice-keys` with its nonce",
+    ("up", "catch-up"): "nothing; the sound itself",
+    ("up", "clip-request"): "down `clip-part`s; the device asks again for those it misses",
+    ("up", "webrtc-offer"): "down `webrtc-answer` with its session",
+    ("down", "floor-granted"): "the burst's first frame",
 }
 
 

@@ -98,6 +98,36 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
         float, _seconds("after the press the pillar speaks no longer than this", 10, 600)
     ] = 120
     question_s: Annotated[float, _seconds("a yes/no question stays open for", 5, 300)] = 30
+    # voice: floor control with the timers of TS 24.380
+    talk_s: Annotated[
+        float, _seconds("T2: one burst is at most this long; then the floor is revoked", 5, 3600)
+    ] = 30
+    floor_grace_s: Annotated[
+        float, _seconds("T3: sound after a revoke is still passed on for so long", 0, 10)
+    ] = 3
+    preempt_grace_s: Annotated[
+        float,
+        _seconds("the same when an emergency or a higher rank takes the floor: it waits for nobody", 0, 10),
+    ] = 0
+    end_of_media_s: Annotated[float, _seconds("T1: no sound for so long ends the burst", 0.5, 60)] = 4
+    grant_repeat_s: Annotated[float, _seconds("T20: granted is said again until sound comes", 0.2, 10)] = 1
+    grant_repeats: Annotated[int, _number("C20: and after so many times the floor is free again", 1, 10)] = 3
+    queue_max: Annotated[int, _number("requests that may wait for one floor; more are denied", 0, 100)] = 10
+    queue_for_s: Annotated[float, _seconds("a request waits no longer than this", 1, 600)] = 30
+    hot_microphone_s: Annotated[
+        int, _number("a terminal's emergency key opens its microphone for so many seconds", 0, 60)
+    ] = 10
+    catch_up_s: Annotated[
+        float, _seconds("who joins or returns hears so much of what he missed, faster; 0 = nothing", 0, 15)
+    ] = 15
+    near_pillar_m: Annotated[
+        float, _metres("terminals within this of a talking pillar do not play it: it would howl")
+    ] = 50
+    # recordings
+    recording_days: Annotated[int, _number("recordings of no incident are kept so many days", 30, 3660)] = 90
+    record_days: Annotated[
+        int, _number("what belongs to an incident is kept so many days after its end", 30, 36_600)
+    ] = 1095
     # delivery
     retry_first_s: Annotated[
         float, _seconds("an item not reported delivered is sent again after", 0.2, 60)

@@ -67,6 +67,11 @@ def group_filter(root: str, talk_group: str) -> str:
     return f"{root}/g/{require_id(talk_group)}/down/#"
 
 
+def group_voice(root: str, talk_group: str) -> str:
+    """Frames of the MQTT carriage: subscribed only by those on it, so it lies outside `group_filter`."""
+    return f"{root}/g/{require_id(talk_group)}/voice"
+
+
 def daemon_filters(root: str) -> tuple[str, str]:
     """What the daemon subscribes to."""
     return f"{root}/d/+/up/+", f"{root}/d/+/presence"
@@ -95,4 +100,6 @@ def parse_down(root: str, topic: str) -> DownTopic:
             return DownTopic(device, kind)
         case ["g", group, "down", kind] if is_id(group):
             return DownTopic(group, kind, group=True)
+        case ["g", group, "voice"] if is_id(group):
+            return DownTopic(group, "voice", group=True)
     raise ProtocolError("bad-topic", f"topic {topic[:100]!r} is no down topic of version 1")

@@ -40,11 +40,37 @@ FORCES: Final = ("police", "auxiliary", "volunteer")
 ROLES: Final = ("viewer", "operator", "duty-leader", "admin")
 OUTCOMES: Final = ("genuine", "mistaken", "prank", "equipment", "unverifiable", "drill")
 
+CARRIAGES: Final = ("datagram", "mqtt", "webrtc", "none")
+TALKERS: Final = ("device", "operator")
+FLOOR_DENY: Final = (
+    "another-talks",
+    "internal",
+    "only-one-participant",
+    "retry-after",
+    "receive-only",
+    "no-resources",
+    "queue-full",
+    "unknown-group",
+    "muted",
+    "other",
+)
+"""Causes of TS 24.380 8.2.6.2, and two of ours that it would call `other`."""
+FLOOR_REVOKE: Final = (
+    "only-one-participant",
+    "too-long",
+    "no-permission",
+    "pre-empted",
+    "unreadable",
+    "other",
+)
+FLOOR_IDLE: Final = ("released", "end-of-media", "no-media", "revoked", "left", "restart", "closed")
+
 AlarmKind = Annotated[Word, known(*ALARM_KINDS)]
 AnswerKind = Annotated[Word, known(*ANSWERS)]
 RungKind = Annotated[Word, known(*RUNGS)]
 Reason = Annotated[Word, known(*REASONS)]
 Priority = Annotated[Word, known(*PRIORITIES)]
+Carriage = Annotated[Word, known(*CARRIAGES)]
 
 
 class Position(Struct, frozen=True, omit_defaults=True):

@@ -12,12 +12,14 @@ from msgspec import Meta, Struct
 from .types import (
     AlarmKind,
     AnswerKind,
+    Carriage,
     Count,
     Id,
     Key,
     Ms,
     Percent,
     Position,
+    Priority,
     Reason,
     RungKind,
     ShortText,
@@ -137,6 +139,89 @@ class Applied(Struct, frozen=True, omit_defaults=True):
     error: Text = ""
 
 
+# --- voice: floor (TS 24.380), keys, carriage; not durable: the device asks again until it is answered --------------
+
+
+class FloorRequest(Struct, frozen=True, omit_defaults=True):
+    """May I talk? Repeated under the same `ref` until answered. `emergency` waits for nobody."""
+
+    group: Id
+    ref: Annotated[Count, Meta(description="grows with every press of the talk key within a boot")]
+    priority: Priority = "normal"
+
+
+class FloorRelease(Struct, frozen=True):
+    """The talk key was let go: ends the burst, or leaves the queue."""
+
+    group: Id
+    ref: Count
+
+
+class FloorQueuePositionRequest(Struct, frozen=True):
+    """Where am I in the queue?"""
+
+    group: Id
+    ref: Count
+
+
+class VoiceJoin(Struct, frozen=True, omit_defaults=True):
+    """New voice keys, please: after every connect, and when nothing can be opened any more."""
+
+    nonce: Annotated[bytes, Meta(min_length=8, max_length=32)]
+    public: Annotated[
+        bytes, Meta(min_length=65, max_length=65, description="P-256 point, uncompressed; fresh each time")
+    ]
+    carriage: Carriage = "datagram"
+
+
+class VoiceCarriage(Struct, frozen=True, omit_defaults=True):
+    """The device switched by itself; on `mqtt` it has subscribed to the voice of its groups already."""
+
+    carriage: Carriage
+    why: ShortText = ""
+
+
+class CatchUp(Struct, frozen=True):
+    """I missed this burst from frame `seq` on; answered by its last seconds, flagged, if the site wants that."""
+
+    group: Id
+    burst: Count
+    seq: Count
+
+
+class ClipRequest(Struct, frozen=True):
+    """Send me these parts of a clip (the sound of a broadcast)."""
+
+    clip: Id
+    parts: Annotated[list[Annotated[int, Meta(ge=0, lt=64)]], Meta(min_length=1, max_length=64)]
+
+
+class WebrtcOffer(Struct, frozen=True):
+    """SDP with all candidates in it; answered by down `webrtc-answer` with the same session."""
+
+    session: Id
+    sdp: Annotated[str, Meta(max_length=16_000)]
+
+
+class WebrtcBye(Struct, frozen=True):
+    """This session is over."""
+
+    session: Id
+
+
+class Sounding(Struct, frozen=True):
+    """The pillar's speaker sounds, or is silent again: meanwhile its microphone is not passed on to the talk group."""
+
+    on: bool
+
+
+class Howling(Struct, frozen=True, omit_defaults=True):
+    """The device heard its own sound come back and muted its microphone for so long."""
+
+    muted_ms: Ms
+    group: Id | None = None
+
+
 KINDS: Final[dict[str, type[Struct]]] = {
     "hello": Hello,
     "state": State,
@@ -147,6 +232,20 @@ KINDS: Final[dict[str, type[Struct]]] = {
     "reply": Reply,
     "duty": Duty,
     "applied": Applied,
+    "floor-request": FloorRequest,
+    "floor-release": FloorRelease,
+    "floor-queue-position-request": FloorQueuePositionRequest,
+    "voice-join": VoiceJoin,
+    "voice-carriage": VoiceCarriage,
+    "catch-up": CatchUp,
+    "clip-request": ClipRequest,
+    "webrtc-offer": WebrtcOffer,
+    "webrtc-bye": WebrtcBye,
+    "sounding": Sounding,
+    "howling": Howling,
 }
-Up = Hello | State | Alarm | Answer | Rung | Cancel | Reply | Duty | Applied
-"""Everything below `up/`; Presence has a topic of its own."""
+Floor = FloorRequest | FloorRelease | FloorQueuePositionRequest
+Voice = VoiceJoin | VoiceCarriage | CatchUp | ClipRequest | WebrtcOffer | WebrtcBye | Sounding
+"""What the voice room answers; it is no input of the core."""
+Up = Hello | State | Alarm | Answer | Rung | Cancel | Reply | Duty | Applied | Floor | Voice | Howling
+"""Everything below `up/` but the bare frames of `voice`; Presence has a topic of its own."""

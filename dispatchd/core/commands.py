@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from protocols.types import Id, Latitude, Longitude, Metres, Priority, ShortText, Text
+from protocols.types import Count, Id, Latitude, Longitude, Metres, Priority, ShortText, Text
 
 
 class Refusal(Struct, frozen=True):
@@ -231,6 +231,115 @@ class Resend(_Command, tag="resend", frozen=True):
     item: Id
 
 
+# --- voice ------------------------------------------------------------------------------------------------------
+
+
+class RequestFloor(_Command, tag="floor-request", frozen=True, omit_defaults=True):
+    """May I talk? Answered by floor messages to your voice sessions; the note says granted, queued or why not."""
+
+    group: Id
+    ref: Count = 0
+    priority: Priority = "normal"
+
+
+class ReleaseFloor(_Command, tag="floor-release", frozen=True, omit_defaults=True):
+    """The talk key was let go."""
+
+    group: Id
+    ref: Count = 0
+
+
+class RevokeFloor(_Command, tag="floor-revoke", frozen=True):
+    """Take the floor from whoever talks now."""
+
+    group: Id
+
+
+class OpenGroup(_Command, tag="group-open", frozen=True):
+    """A talk group of the moment, for these devices, until it is closed."""
+
+    name: Annotated[ShortText, Meta(min_length=1)]
+    target: Target
+
+
+class CloseGroup(_Command, tag="group-close", frozen=True):
+    """Close one that was opened by an operator."""
+
+    group: Id
+
+
+class AddMembers(_Command, tag="group-add", frozen=True):
+    """Devices of the target join the group."""
+
+    group: Id
+    target: Target
+
+
+class RemoveMembers(_Command, tag="group-remove", frozen=True):
+    """Devices of the target leave it; from the next word on they hear nothing (new keys)."""
+
+    group: Id
+    target: Target
+
+
+class PatchGroups(_Command, tag="patch", frozen=True):
+    """These talk groups become one: one floor, everybody hears him who talks in any."""
+
+    groups: Annotated[list[Id], Meta(min_length=2, max_length=20)]
+
+
+class UnpatchGroup(_Command, tag="unpatch", frozen=True):
+    """Take one group out of its patch; the last two part together."""
+
+    group: Id
+
+
+class MuteDevice(_Command, tag="mute", frozen=True):
+    """This device may listen but not talk, or may again; an emergency is never muted."""
+
+    device: Id
+    on: bool = True
+
+
+class OpenMicrophone(_Command, tag="microphone", frozen=True):
+    """Hear a pillar without an alarm: it sounds a tone and lights up. Off closes it."""
+
+    device: Id
+    on: bool = True
+    reason: ShortText = ""
+
+
+class TalkBack(_Command, tag="talk-back", frozen=True):
+    """Owner: what my microphone says goes to the pillar of this incident, or no longer."""
+
+    incident: Id
+    on: bool = True
+
+
+class PatchIn(_Command, tag="patch-in", frozen=True):
+    """Owner: the pillar's sound is heard in the incident's talk group while nobody talks there, and the group at it."""
+
+    incident: Id
+    on: bool = True
+
+
+class Listened(_Command, tag="listened", frozen=True):
+    """Somebody played or downloaded a recording: who listened is on record before the sound leaves."""
+
+    recording: Id
+    incident: Id | None = None
+    unit: Id | None = None
+
+
+class HoldIncident(_Command, tag="hold", frozen=True):
+    """Keep everything of this incident until the named hold is released, however old it grows."""
+
+    incident: Id
+    hold: Annotated[ShortText, Meta(min_length=1)]
+    on: bool = True
+    reason: ShortText = ""
+
+
 # --- site -------------------------------------------------------------------------------------------------------
 
 
@@ -290,13 +399,18 @@ class ClearFault(_Command, tag="clear-fault", frozen=True):
 Command = (
     Accept | CallMore | Ring | StandDown | SetSilent | SetHazard | Note | Ask | HandOff | ConfirmHandOff | HandOver
     | End | Split | Merge | Lamp | VerifyFirst | Drill | Relieve | TakeRelief | SignOut | DoneTask | BroadcastText
-    | CancelBroadcast | Resend | SetEntry | RemoveEntry | ApplySite | SetSecret | SetDuty | SetDutyLevel
+    | CancelBroadcast | Resend | RequestFloor | ReleaseFloor | RevokeFloor | OpenGroup | CloseGroup | AddMembers
+    | RemoveMembers | PatchGroups | UnpatchGroup | MuteDevice | OpenMicrophone | TalkBack | PatchIn | Listened
+    | HoldIncident | SetEntry | RemoveEntry | ApplySite | SetSecret | SetDuty | SetDutyLevel
     | ConfirmDevice | SetConfig | ClearFault
 )  # fmt: skip
 
 RANK: Final = {"viewer": 0, "operator": 1, "duty-leader": 2, "admin": 3}
 ROLES: Final[dict[type[Struct], str]] = {
     SignOut: "viewer",
+    Listened: "viewer",
+    OpenMicrophone: "duty-leader",
+    HoldIncident: "duty-leader",
     VerifyFirst: "duty-leader",
     Drill: "duty-leader",
     SetDutyLevel: "duty-leader",

@@ -58,8 +58,80 @@ class StoreFailed(Struct, frozen=True):
     why: str
 
 
+class VoiceJoined(Struct, frozen=True):
+    """A device has voice keys and listens by this carriage; "none": it does not any more."""
+
+    device: str
+    carriage: str
+
+
+class OperatorHears(Struct, frozen=True):
+    """The talk groups that an operator's live voice sessions listen to now, all of them; () = no session left."""
+
+    operator: str
+    groups: tuple[str, ...]
+
+
+class MediaHeard(Struct, frozen=True):
+    """Sound of a burst arrives: said at its first frame, then every second, and `last` at its last."""
+
+    group: str
+    burst: int
+    last: bool = False
+
+
+class MediaRefused(Struct, frozen=True):
+    """A talker's frames are dropped: `no-floor` (no or another's burst), `unreadable` (no Opus) or `too-fast`."""
+
+    talker: str
+    burst: int
+    why: str
+
+
+class Recorded(Struct, frozen=True):
+    """A burst was recorded from its first to its last frame; `why` when it was not, or not whole."""
+
+    recording: str
+    group: str
+    burst: int
+    talker: str
+    incident: str
+    started_ms: int
+    ms: int
+    frames: int
+    lost: int
+    bytes: int
+    why: str = ""
+
+
+class RecordingFaulted(Struct, frozen=True):
+    """Recordings cannot be written (`why`, e.g. disk full), or can again (""); voice goes on."""
+
+    why: str
+
+
+class ScheduleDue(Struct, frozen=True):
+    """A scheduled broadcast's hour has come; `occurrence` names it for ever (site date and time)."""
+
+    schedule: str
+    occurrence: str
+    late_ms: int = 0
+
+
 class Tick(Struct, frozen=True):
     """The deadline the core named has come."""
 
 
-Input = DeviceSaid | PresenceSeen | OperatorAsked | OperatorSeen | DaemonStarted | LinkUp | StoreFailed | Tick
+Media = VoiceJoined | OperatorHears | MediaHeard | MediaRefused | Recorded | RecordingFaulted
+Input = (
+    DeviceSaid
+    | PresenceSeen
+    | OperatorAsked
+    | OperatorSeen
+    | DaemonStarted
+    | LinkUp
+    | StoreFailed
+    | Media
+    | ScheduleDue
+    | Tick
+)
