@@ -101,7 +101,9 @@ class Relay:
     def tick(self, now_ms: int) -> None:
         """Bursts whose grace is over are ended."""
         self._now_ms = now_ms
-        for channel in [c for c, b in self._ending.items() if b.until_ms is not None and b.until_ms <= now_ms]:
+        for channel in [
+            c for c, b in self._ending.items() if b.until_ms is not None and b.until_ms <= now_ms
+        ]:
             self._finish(channel)
 
     def deadline(self) -> int | None:
@@ -181,7 +183,7 @@ class Relay:
             self._take(burst, frame, now_ms)
 
     def said_rtp(self, talker: str, seq: int, ts: int, opus: bytes, now_ms: int) -> None:
-        """A packet of a stream that never ends: it belongs to every grant its talker holds, and is counted anew there."""
+        """A packet of a stream that never ends: it belongs to every grant its talker holds, counted anew there."""
         bursts = [burst for (who, _), burst in self._live.items() if who == talker]
         if not bursts or not opus:
             self.counts["stream-idle"] += 1
@@ -273,7 +275,8 @@ class Relay:
 def _grant(effect: SetFloor) -> Grant:
     groups = effect.groups if effect.group in effect.groups else (effect.group, *effect.groups)
     return Grant(
-        effect.group, effect.burst, effect.talker, groups, effect.incident, effect.priority, effect.drill, effect.not_for
+        effect.group, effect.burst, effect.talker, groups, effect.incident, effect.priority, effect.drill,
+        effect.not_for,
     )  # fmt: skip
 
 
