@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from protocols.voice import FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
 
-LEAD_MS: Final = 60
+LEAD_MS: Final = 40
 """How far a sink may be ahead of what is audible; `write` waits beyond it."""
 FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1000
 SILENCE: Final = bytes(PCM_FRAME_BYTES)
