@@ -1,0 +1,1 @@
+"""The voice room, with real sound and real files."""
