@@ -30,7 +30,6 @@ def tone(hz: float, frames: int, *, bitrate: int = 24_000) -> list[bytes]:
 
 def played(path: Path, decoder: str = "opus") -> NDArray[np.float64]:
     """All samples at 48 kHz as a player puts them out; `opus` is ffmpeg's own decoder, `libopus` the reference."""
-    parts = []
     with av.open(path) as container:
         stream = container.streams.audio[0]
         codec = stream.codec_context
@@ -41,8 +40,7 @@ def played(path: Path, decoder: str = "opus") -> NDArray[np.float64]:
             found = [f for p in container.demux(stream) for f in other.decode(p if p.size else None)]  # type: ignore[attr-defined]
         else:
             found = list(container.decode(stream))
-        for frame in found:
-            parts.append(frame.to_ndarray().astype(np.float64)[0])
+    parts = [frame.to_ndarray().astype(np.float64)[0] for frame in found]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
