@@ -151,9 +151,8 @@ class Tape:
             gap = self._gap(frame, at_s, granule)
             if gap < LATE:
                 continue
-            fill = (
-                ogg.fillers(self._like or frame.opus, gap) if gap > 0 and (self._like or frame.opus) else []
-            )
+            like = self._like or frame.opus
+            fill = ogg.fillers(like, gap) if like and gap > 0 else []
             said = [frame.opus] if ogg.samples(frame.opus) else []
             packets += fill + said
             granule += sum(map(ogg.samples, fill + said))
@@ -203,17 +202,23 @@ class Tape:
                 os.fsync(self._fd)
         except OSError as error:
             self.failed(error)
-        return self._closed(lost)
+        try:
+            self._let_go()
+        except OSError as error:
+            self.failed(error)
+        return self._row(lost)
 
-    def _closed(self, lost: int) -> Recording:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+    def _let_go(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+            if not self._bytes:
+                (self._folder / self._path).unlink(missing_ok=True)
+
+    def _row(self, lost: int) -> Recording:
         expected = (self._next_seq or 0) - (self._seq or 0)
         missing = max(0, expected - self.frames, lost)
         whole = ogg.Whole({}, self._bytes, self.ms, self.frames)
-        if not self._bytes:
-            (self._folder / self._path).unlink(missing_ok=True)
         path, digest = (self._path, self._hash.hexdigest()) if self._bytes else ("", "")
         return self.label.row(whole, path, digest, missing, self.why)
 
