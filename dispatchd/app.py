@@ -22,6 +22,7 @@ import structlog
 
 from protocols import site as site_
 from protocols.down import Membership
+from protocols.rules import Rules
 from protocols.secret import hash_secret
 
 from . import __version__
@@ -39,8 +40,11 @@ from .ledger import Ledger
 from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .store import Store, open_store
+from .voice import recordings
+from .voice.recordings import Recordings
 
 DAEMON_USER: Final = "dispatchd"
+RECORDINGS_DIR: Final = "recordings"
 HELD_MAX: Final = 20_000
 """Memberships that wait for a reload; the oldest beyond are dropped and sent again by the core's own retry."""
 ACCESS_SETTLE_S: Final = 0.05
@@ -123,7 +127,7 @@ class Daemon:
                     await engine.started.wait()
                     await self._first_site(engine)
                     await self._start_links(group, store, engine, Numbers(gen, start))
-                    console.attach(engine, store)
+                    console.attach(engine, store, self._recordings(group, store, engine))
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
             except* _Stopped:
                 log.info("stopped")
@@ -163,6 +167,18 @@ class Daemon:
                 await link.connected.wait()
         except TimeoutError:
             log.error("no broker yet: the console starts, alarms cannot arrive", broker=address.url)
+
+    def _recordings(self, group: asyncio.TaskGroup, store: Store, engine: Engine) -> Recordings:
+        """The folder of recordings and its index, tidied every hour."""
+        kept = Recordings(self._dir / RECORDINGS_DIR, store)
+
+        async def look() -> tuple[Rules, dict[str, list[str]]]:
+            async with engine.settled() as state:
+                return state.site.rules, {incident: list(names) for incident, names in state.holds.items()}
+
+        max_bytes = int(self._config.recordings.max_gb * 1e9)
+        group.create_task(recordings.keep(kept, look, max_bytes), name="recordings")
+        return kept
 
     async def _broker_address(self, group: asyncio.TaskGroup, engine: Engine, root: str) -> BrokerAddress:
         """Of the broker that runs already, or of one that is started and watched here."""

@@ -17,7 +17,7 @@ import structlog
 from dispatchd.clock import wall_ms
 from dispatchd.core import facts
 from dispatchd.core.facts import Ended, Merged
-from dispatchd.store.base import Recording, Store, StoreError
+from dispatchd.store.base import Recording, Sought, Store, StoreError
 from protocols.rules import Rules
 
 from . import ogg
@@ -94,6 +94,14 @@ class Recordings:
     def keep(self, row: Recording) -> None:
         """Into the index. StoreError when it does not take it."""
         self._store.add_recording(row)
+
+    def sought(self, sought: Sought, limit: int) -> list[Recording]:
+        """The newest `limit` of these."""
+        return self._store.recordings(sought, limit)
+
+    def one(self, id_: str) -> Recording | None:
+        """Its row, also when its file was removed."""
+        return self._store.recording(id_)
 
     def file(self, row: Recording) -> Path | None:
         """Its file, if it is there."""
