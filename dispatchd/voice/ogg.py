@@ -6,8 +6,7 @@ Nothing is decoded. What must hold:
   - where packets are missing (loss, DTX), packets without content stand in their place (RFC 7845 section 4.1): the
     player conceals, and what follows is at its true time.
 
-These are pages of our own and not PyAV's: its muxer keeps the newest page back until the next one is full and cannot be
-told to write it by time, so a stream that falls silent before a kill loses more than the second that may be lost.
+These are pages of our own and not those of PyAV's muxer: docs/decisions/0004-own-ogg-pages.md.
 """
 
 import zlib
