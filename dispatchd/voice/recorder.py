@@ -148,8 +148,8 @@ class Recorder:
 
     def _adopt(self) -> None:
         try:
-            for row in self._recordings.adopt_newest():
-                self._made(row, core_ms=0)
+            for row, core_ms in self._recordings.adopt_newest():
+                self._made(row, core_ms)
         except (OSError, StoreError) as error:
             log.warning("files of the last start wait for the next one to be indexed", error=str(error))
 

@@ -1,5 +1,8 @@
 """A recorder that a test turns itself, with a clock of its own, and frames for it."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -57,3 +60,20 @@ class Bench:
 
 def frames(packets: list[bytes], first: int = 0, *, burst: int = 7, ts: int = 0) -> list[Frame]:
     return [Frame(burst, first + n, ts + (first + n) * FRAME, opus) for n, opus in enumerate(packets)]
+
+
+@contextlib.asynccontextmanager
+async def running(found: Recorder) -> AsyncIterator[None]:
+    task = asyncio.create_task(found.run(), name="recorder")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until_recorded(bench: Bench, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while len(bench.recorded) < count:
+            await asyncio.sleep(0.01)

@@ -1,9 +1,6 @@
 """The recorder behind a real relay: files that are whole from their first to their last frame, at their times."""
 
-import asyncio
-import contextlib
 import hashlib
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -15,11 +12,10 @@ from dispatchd.store.base import Recording
 from dispatchd.voice import ogg, recorder
 from dispatchd.voice.about import About, about_of
 from dispatchd.voice.burst import Grant
-from dispatchd.voice.recorder import Recorder
 from dispatchd.voice.relay import Relay
 from protocols.site import Device, Operator, Patrol, TalkGroup, Unit
 from protocols.voice import LAST, Frame
-from tests.voice.bench import GRANT, PATIENCE_S, Bench, frames
+from tests.voice.bench import GRANT, Bench, frames, running, until_recorded
 from tests.voice.sounds import FRAME, heard_ms, played, tone
 
 
@@ -187,23 +183,6 @@ def test_whose_a_recording_is(channel: str, talker: str, incident: str, about: A
     state.talk["og1-1"] = Talk("og1-1", "north")
     state.incidents["i1"] = Incident("i1", "pil-1", "one-key", "south", 0)
     assert about_of(state, Grant(channel, 7, talker, (channel,), incident)) == about
-
-
-@contextlib.asynccontextmanager
-async def running(found: Recorder) -> AsyncIterator[None]:
-    task = asyncio.create_task(found.run(), name="recorder")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def until_recorded(bench: Bench, count: int) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while len(bench.recorded) < count:
-            await asyncio.sleep(0.01)
 
 
 async def test_behind_the_relay_in_a_thread_of_its_own(bench: Bench) -> None:

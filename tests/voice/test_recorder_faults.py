@@ -15,7 +15,7 @@ from dispatchd.store import SqliteStore
 from dispatchd.voice import ogg
 from dispatchd.voice.recordings import DAEMON_ENDED
 from dispatchd.voice.tape import Label
-from tests.voice.bench import GRANT, PATIENCE_S, Bench, frames
+from tests.voice.bench import GRANT, PATIENCE_S, Bench, frames, running, until_recorded
 from tests.voice.sounds import heard_ms, played, tone
 
 
@@ -143,7 +143,8 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None
     sound_ms = len(played(file)) / 48
     assert said * 20 - sound_ms <= 1_040
     bench = Bench(folder)
-    (row,) = bench.recordings.adopt_newest()
+    ((row, core_ms),) = bench.recordings.adopt_newest()
+    assert core_ms == 9
     assert (row.recording, row.incident, row.unit, row.why) == ("r1-7", "i1-4", "north", DAEMON_ENDED)
     assert abs(row.ms - sound_ms) <= 10
     assert row.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -172,5 +173,21 @@ def test_older_folders_are_looked_through_later(tmp_path: Path) -> None:
     path = tmp_path / "2023-11-14/r1-5.opus"
     path.write_bytes(stream.head() + stream.pages(tone(440, 10)))
     assert bench.recordings.adopt_newest() == []
-    (row,) = bench.recordings.adopt_older()
+    ((row, core_ms),) = bench.recordings.adopt_older()
+    assert (core_ms, row.why) == (9, DAEMON_ENDED)
     assert (row.recording, row.ms, row.wall_ms) == ("r1-5", 200, 1_700_000_000_000)
+
+
+async def test_a_file_that_was_closed_and_not_indexed_is_whole_and_told_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    before, after = Bench(tmp_path), Bench(tmp_path)
+    before.recorder.began(GRANT, 1_234)
+    before.say(frames(tone(440, 30)))
+    before.recorder.ended(GRANT, 0)
+    before.recorder.turn()
+    async with running(after.recorder):
+        await until_recorded(after, 1)
+    assert after.recorded == before.recorded
+    assert after.rows() == before.rows()
+    assert after.recorded[0].started_ms == 1_234
