@@ -280,6 +280,8 @@ def _is_opus(frame: Frame) -> bool:
         return True
     if len(frame.opus) > MAX_OPUS_BYTES:
         return False
+    if frame.opus and not frame.opus[0] & 3:
+        return True  # one frame in the packet, the common case: any length is right, 60 ms are the most (RFC 6716, 3.2.2)
     try:
         return samples_48k(frame.opus) <= limits.MAX_PACKET_48K
     except ProtocolError:
