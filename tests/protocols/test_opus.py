@@ -84,6 +84,13 @@ def test_duration_of_a_packet(frame_ms: int) -> None:
         assert len(decoder.decode(packet)) == 32 * frame_ms
 
 
+def test_bitrate_is_what_was_asked_for() -> None:
+    for bitrate_bps in (12_000, 32_000):
+        encoder = Encoder(bitrate_bps=bitrate_bps, dtx=False)
+        size = sum(len(encoder.encode(frame)) for frame in frames_of(VOICE))
+        assert size * 8 / 2.0 == pytest.approx(bitrate_bps, rel=0.25)
+
+
 def test_a_lost_packet_is_better_recovered_than_concealed() -> None:
     encoder = Encoder(loss_pct=20)
     packets = [encoder.encode(frame) for frame in frames_of(VOICE)]
