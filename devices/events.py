@@ -120,6 +120,8 @@ class SelectGroup:
 class VoiceFitted:
     """This device has a microphone and a speaker: it is to be a radio. Fed once, before anything else."""
 
+    device: str
+
 
 @dataclass(frozen=True, slots=True)
 class VoiceSubscribed:
@@ -280,9 +282,13 @@ class StartTalking:
 
 @dataclass(frozen=True, slots=True)
 class StopTalking:
-    """Close the microphone and say the last frame of the burst, before anything that follows is performed."""
+    """Close the microphone, and send the sealed last frame of the burst before anything that follows is performed.
+
+    None: the burst is dead already, nothing of it is to be sent.
+    """
 
     burst: int
+    last: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

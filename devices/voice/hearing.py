@@ -152,13 +152,15 @@ class Hearing:
         self.counts["heard"] += 1
         if frame.flags & LAST:
             burst.ended = True
-        gap = 0 <= before and frame.seq - before > GAP_FRAMES and not frame.flags & CATCH_UP
+        gap = before >= 0 and frame.seq - before > GAP_FRAMES and not frame.flags & CATCH_UP
         return True, self._ask(burst, frame.burst, before + 1) if gap else None
 
     def _is_new(self, burst: Burst, seq: int) -> bool:
         ahead = seq - burst.highest
         if ahead > 0:
-            burst.seen = (burst.seen << ahead | 1) & ((1 << WINDOW_FRAMES) - 1) if ahead < WINDOW_FRAMES else 1
+            burst.seen = (
+                (burst.seen << ahead | 1) & ((1 << WINDOW_FRAMES) - 1) if ahead < WINDOW_FRAMES else 1
+            )
             burst.highest = seq
             return True
         if -ahead >= WINDOW_FRAMES:

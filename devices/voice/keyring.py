@@ -116,5 +116,7 @@ class Keyring:
 
     def _drop_former(self, group: str) -> None:
         """The new epoch is heard: the one before is done with."""
-        for kid in [kid for kid, one in self._known.items() if one.group == group and one.until_ms is not None]:
+        for kid in [
+            kid for kid, one in self._known.items() if one.group == group and one.until_ms is not None
+        ]:
             del self._known[kid]

@@ -14,11 +14,12 @@ Why the table says what it says:
   the grant. In each state but no-permission a timer of our own runs, so no lost message leaves a microphone open.
 - *A press of 300 ms*: request, then release, on one ordered connection. A grant that arrives after the release (or that
   nobody waits for any more) is answered by a release of its own ref, as often as it comes: the daemon repeats it.
-- *T101*: a request is repeated REQUESTS times, then the user is told and has to press again. *T100*: a release likewise,
-  silently; it is the daemon's inactivity that ends a burst whose release was lost. *T104*: the queue is asked.
-- *A floor that was lost is asked for again* while the key is held, by a new ref: after a restart of the daemon, after
-  `voice-reset`, and after every new connection, since nobody knows what happened meanwhile. Sound goes on meanwhile on
-  a new connection (if it still has its burst it is heard), it stops where the burst is known to be dead.
+- *T101*: a request is sent REQUESTS times, then the user is told and has to press again. *T100*: a release likewise,
+  silently: the daemon's inactivity ends a burst whose release was lost. *T104*: the queue is asked.
+- *A floor that was lost is asked for again* while the key is held: after a restart of the daemon, after `voice-reset`,
+  and after every new connection, since nobody knows what happened meanwhile. It is the same press, so the same ref: who
+  still has the floor is only told so again. On a new connection sound goes on; it stops where its burst is dead.
+- *An emergency raises a press* by a new ref: the daemon ends the former burst, and its end must not end the new one.
 - *Revoked*: the user is told at once and may end his word within the grace; then he must let go and press again. So a
   held key of ten minutes is one burst of the talk time and silence after it.
 - *The tail*: what is in the microphone's buffers when the key goes up was still said; pressing again within it goes on.
@@ -26,6 +27,7 @@ Why the table says what it says:
 """
 
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -61,27 +63,28 @@ class State(StrEnum):
 
 
 N, R, Q, P, T, V, L = State
-_ASK = ("new_ref", "ask", "arm_t101")
+_ASK = ("ask", "arm_t101")
+_PRESS = ("new_ref", *_ASK)
 _END = ("stop", "release", "arm_t100")
 _LEAVE = ("release", "arm_t100")
 
 TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
-    (N, "press"): (R, (*_ASK, "tell_asking")),
+    (N, "press"): (R, (*_PRESS, "tell_asking")),
     (N, "granted"): (N, ("release",)),
     # pending request
-    (R, "raised"): (R, _ASK),
+    (R, "raised"): (R, _PRESS),
     (R, "let-go"): (L, _LEAVE),
     (R, "granted"): (P, ("start", "arm_limit", "tell_granted")),
     (R, "denied"): (N, ("tell_denied",)),
     (R, "queued"): (Q, ("tell_position", "arm_t104")),
     (R, "unqueued"): (N, ("tell_unqueued",)),
     (R, "t101"): (R, ("ask", "arm_t101_again")),
-    (R, "t101-last"): (N, ("tell_no_answer",)),
+    (R, "t101-last"): (N, ("release", "tell_no_answer")),
     (R, "linked"): (R, _ASK),
     (R, "lost"): (R, _ASK),
     (R, "gone"): (N, ("tell_gone",)),
     # queued
-    (Q, "raised"): (R, _ASK),
+    (Q, "raised"): (R, _PRESS),
     (Q, "let-go"): (L, _LEAVE),
     (Q, "granted"): (P, ("start", "arm_limit", "tell_granted")),
     (Q, "denied"): (N, ("tell_denied",)),
@@ -94,38 +97,38 @@ TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
     (Q, "gone"): (N, ("tell_gone",)),
     # permission
     (P, "let-go"): (T, ("arm_tail",)),
-    (P, "raised"): (P, _ASK),
+    (P, "raised"): (R, ("stop", *_PRESS)),
     (P, "granted"): (P, ("go_on",)),
     (P, "t101"): (P, ("ask", "arm_t101_again")),
     (P, "t101-last"): (P, ()),
     (P, "linked"): (P, _ASK),
-    (P, "queued"): (Q, ("stop", "tell_position", "arm_t104")),
+    (P, "queued"): (Q, ("cut", "tell_position", "arm_t104")),
     (P, "denied"): (L, (*_END, "tell_denied")),
     (P, "revoked"): (V, ("tell_revoked", "arm_grace")),
-    (P, "taken"): (N, ("stop", "tell_taken")),
-    (P, "idle"): (N, ("stop", "tell_ended")),
-    (P, "lost"): (R, ("stop", *_ASK, "tell_again")),
+    (P, "taken"): (N, ("cut", "tell_taken")),
+    (P, "idle"): (N, ("cut", "tell_ended")),
+    (P, "lost"): (R, ("cut", *_ASK, "tell_again")),
     (P, "limit"): (L, (*_END, "tell_too_long")),
-    (P, "gone"): (N, ("stop", "tell_gone")),
+    (P, "gone"): (N, ("cut", "tell_gone")),
     # tail
     (T, "press"): (P, ("arm_limit_left",)),
     (T, "tail"): (L, (*_END, "tell_over")),
     (T, "revoked"): (L, (*_END, "tell_over")),
     (T, "denied"): (L, _END),
     (T, "queued"): (L, _END),
-    (T, "taken"): (N, ("stop",)),
-    (T, "idle"): (N, ("stop", "tell_over")),
-    (T, "lost"): (N, ("stop", "tell_over")),
-    (T, "gone"): (N, ("stop", "tell_gone")),
+    (T, "taken"): (N, ("cut",)),
+    (T, "idle"): (N, ("cut", "tell_over")),
+    (T, "lost"): (N, ("cut", "tell_over")),
+    (T, "gone"): (N, ("cut", "tell_gone")),
     # revoke grace
     (V, "let-go"): (L, _END),
     (V, "grace"): (L, _END),
-    (V, "taken"): (N, ("stop",)),
-    (V, "idle"): (N, ("stop",)),
-    (V, "lost"): (N, ("stop",)),
-    (V, "gone"): (N, ("stop",)),
+    (V, "taken"): (N, ("cut",)),
+    (V, "idle"): (N, ("cut",)),
+    (V, "lost"): (N, ("cut",)),
+    (V, "gone"): (N, ("cut",)),
     # pending release
-    (L, "press"): (R, (*_ASK, "tell_asking")),
+    (L, "press"): (R, (*_PRESS, "tell_asking")),
     (L, "granted"): (L, _LEAVE),
     (L, "queued"): (L, _LEAVE),
     (L, "t100"): (L, ("release", "arm_t100_again")),
@@ -149,7 +152,7 @@ OWN_TIMERS: Final = {
 class Participant:
     """Of one group. `device` is who we are; `next_ref` gives numbers that grow over all groups of this boot."""
 
-    def __init__(self, group: str, device: str) -> None:
+    def __init__(self, group: str, device: str, next_ref: Callable[[], int]) -> None:
         self.group = group
         self.state = State.NONE
         self.ref = 0
@@ -160,7 +163,7 @@ class Participant:
         self._timers: dict[str, int] = {}
         self._tries = 0
         self._now = 0
-        self._next_ref = 0
+        self._next_ref = next_ref
         self._said: object = None
         self._out: list[Action] = []
 
@@ -178,35 +181,35 @@ class Participant:
 
     # ------------------------------------------------------------------------------------------- events
 
-    def press(self, priority: str, next_ref: int, now_ms: int) -> None:
-        """The key went down, or an emergency raises a press. `next_ref` is used if a new request is made."""
+    def press(self, priority: str, now_ms: int) -> None:
+        """The key went down, or an emergency raises a press."""
         raised = PRIORITIES[priority] > PRIORITIES[self.priority]
         if self.state not in (R, Q, P, T):
             self.priority = priority
-            self._happen("press", now_ms, next_ref)
+            self._happen("press", now_ms)
             return
         if self.state is T:
-            self._happen("press", now_ms, next_ref)
+            self._happen("press", now_ms)
         if raised:
             self.priority = priority
-            self._happen("raised", now_ms, next_ref)
+            self._happen("raised", now_ms)
 
     def let_go(self, now_ms: int) -> None:
-        self._happen("let-go", now_ms, 0)
+        self._happen("let-go", now_ms)
 
-    def linked(self, next_ref: int, now_ms: int) -> None:
+    def linked(self, now_ms: int) -> None:
         """A new connection whose hello was answered."""
-        self._happen("linked", now_ms, next_ref)
+        self._happen("linked", now_ms)
 
-    def lost(self, next_ref: int, now_ms: int) -> None:
+    def lost(self, now_ms: int) -> None:
         """The daemon's voice was started anew: no burst of before lives."""
-        self._happen("lost", now_ms, next_ref)
+        self._happen("lost", now_ms)
 
     def gone(self, now_ms: int) -> None:
         """We are no longer in this group."""
-        self._happen("gone", now_ms, 0)
+        self._happen("gone", now_ms)
 
-    def told(self, message: down.Floor, next_ref: int, now_ms: int) -> None:
+    def told(self, message: down.Floor, now_ms: int) -> None:
         """A floor message of this group (or of one patched to it)."""
         self._said = message
         if isinstance(message, down.FloorGranted) and message.ref != self.ref:
@@ -214,13 +217,13 @@ class Participant:
             return
         what = self._happened(message)
         if what:
-            self._happen(what, now_ms, next_ref)
+            self._happen(what, now_ms)
 
-    def tick(self, next_ref: int, now_ms: int) -> None:
+    def tick(self, now_ms: int) -> None:
         while due := [(at, name) for name, at in self._timers.items() if at <= now_ms]:
             name = min(due)[1]
             del self._timers[name]
-            self._happen(name + "-last" if self._tries >= self._tries_of(name) else name, now_ms, next_ref)
+            self._happen(name + "-last" if self._tries >= self._tries_of(name) else name, now_ms)
 
     def _tries_of(self, timer: str) -> float:
         """An emergency asks as long as its microphone is hot, which the radio bounds."""
@@ -247,11 +250,11 @@ class Participant:
 
     # ------------------------------------------------------------------------------------------- the machine
 
-    def _happen(self, what: str, now_ms: int, next_ref: int) -> None:
+    def _happen(self, what: str, now_ms: int) -> None:
         row = TABLE.get((self.state, what))
         if row is None:
             return
-        self._now, self._next_ref = now_ms, next_ref
+        self._now = now_ms
         before, (self.state, steps) = self.state, row
         for step in steps:
             getattr(self, "_" + step)()
@@ -270,15 +273,13 @@ class Participant:
         self._out.append(Publish(kind, codec.encode(message)))
 
     def _new_ref(self) -> None:
-        self.ref = self._next_ref
+        self.ref = self._next_ref()
 
     def _ask(self) -> None:
         self._publish("floor-request", up.FloorRequest(self.group, self.ref, self.priority))
 
     def _ask_position(self) -> None:
-        self._publish(
-            "floor-queue-position-request", up.FloorQueuePositionRequest(self.group, self.ref)
-        )
+        self._publish("floor-queue-position-request", up.FloorQueuePositionRequest(self.group, self.ref))
 
     def _release(self) -> None:
         self._publish("floor-release", up.FloorRelease(self.group, self.ref))
@@ -294,13 +295,18 @@ class Participant:
         assert isinstance(self._said, down.FloorGranted)
         self._timers.pop("t101", None)
         if self._said.burst != self.burst:
-            self._stop()
+            self._cut()
             self._start()
             self._arm_limit()
 
     def _stop(self) -> None:
-        if self.burst:
-            self._out.append(StopTalking(self.burst))
+        """With a last frame, which the radio seals."""
+        self._out.append(StopTalking(self.burst, b""))
+        self.burst = 0
+
+    def _cut(self) -> None:
+        """The burst is dead already: nothing more is said."""
+        self._out.append(StopTalking(self.burst))
         self.burst = 0
 
     # ------------------------------------------------------------------------------------------- timers

@@ -1,9 +1,9 @@
 """Which carriage the sound of a device takes: datagram where it answers, MQTT where it does not. Pure.
 
 The device chooses (docs/voice.md). Pings ask whether the datagram carriage lives: one every IDLE_MS keeps a NAT open,
-one every SUSPICIOUS_MS while there is a reason to doubt it (the caller's reason, or a ping without an answer). Without a
-pong for DARK_MS it is dark, and MQTT takes over. There pings go on every AWAY_MS, and after BACK_AFTER answered ones in
-a row it is good again. What must hold: at most one ping every SUSPICIOUS_MS, and never a ping without a next time.
+one every SUSPICIOUS_MS while there is a reason to doubt it (the caller's reason, or a ping without an answer). Without
+a pong for DARK_MS it is dark, and MQTT takes over. There pings go on every AWAY_MS, and after BACK_AFTER answered ones
+in a row it is good again. What must hold: at most one ping every SUSPICIOUS_MS, and never a ping without a next time.
 """
 
 from typing import Final, Literal
