@@ -316,6 +316,13 @@ class HeardOut:
 
 
 @dataclass(frozen=True, slots=True)
+class CatchingUp:
+    """What was said of this burst before has been asked for: its frames come faster than real time."""
+
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class UseAddresses:
     """Where datagrams go from now on ("host:port"), in the daemon's order; none = there is no such carriage."""
 
@@ -337,7 +344,9 @@ class SubscribeVoice:
     groups: tuple[str, ...]
 
 
-VoiceAction = StartTalking | StopTalking | Tone | TellRadio | HeardOut | UseAddresses | SendDatagram
+VoiceAction = (
+    StartTalking | StopTalking | Tone | TellRadio | HeardOut | CatchingUp | UseAddresses | SendDatagram
+)
 
 Action = (
     Persist

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from devices.events import Event, HardwareState, Play
+from devices.voice.radio import Heard
 
 Feed = Callable[[Event], None]
 """Takes an event of the hardware; never blocks, may be called from within a method of a part."""
@@ -43,6 +44,40 @@ class Sensors(Protocol):
     """Position, battery, signal, volume; read before every state, so keep it cheap."""
 
     def read(self) -> HardwareState: ...
+
+
+Say = Callable[[bytes, int], None]
+"""Takes one Opus packet and its time in CLOCK_HZ samples since the microphone was opened; never blocks."""
+
+
+class VoiceHardware(Protocol):
+    """What makes a terminal a radio: sound in and out, as Opus. A device without sound has none.
+
+    `run` owns the sound devices until the device stops; it ends by an error only if it cannot go on at all.
+    """
+
+    async def run(self) -> None: ...
+
+    def open_microphone(self, say: Say) -> None:
+        """Packets of 20 to 60 ms go to `say` from now on, as they are spoken."""
+
+    def close_microphone(self) -> None:
+        """And no more."""
+
+    def hear(self, heard: Heard) -> None:
+        """A frame to be played, each once, in the order of arrival: not always that of speaking."""
+
+    def over(self, group: str, burst: int) -> None:
+        """Nothing more of it is to be waited for."""
+
+    def catching_up(self, burst: int) -> None:
+        """What was said of it before has been asked for."""
+
+    def tone(self, name: str) -> None:
+        """A short signal of the radio: granted, denied, revoked, pre-empted, lost."""
+
+    def tell(self, what: str, text: str, text_en: str) -> None:
+        """A line for the person: `what` is talks, floor, group or carriage."""
 
 
 class Hardware(Protocol):

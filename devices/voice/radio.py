@@ -138,7 +138,7 @@ class Radio:
         self._join_at: int | None = None
         self._join_wait_ms = JOIN_FIRST_MS
         self._joined_at: int | None = None
-        self._subscribed: tuple[str, ...] = ()
+        self._subscribed: tuple[str, ...] | None = None
         self._saying: _Saying | None = None
         self._why = words.NO_PONG
         self._asked: list[Missed] = []
@@ -227,7 +227,7 @@ class Radio:
         self._linked = True
         self._join_wait_ms = JOIN_FIRST_MS
         self._join_at = self._now
-        self._subscribed = ()
+        self._subscribed = None
         if self.carriage == "mqtt":
             self._subscribe()
         for one in list(self.participants.values()):
@@ -237,7 +237,7 @@ class Radio:
     def _on_unlinked(self) -> None:
         self._linked = False
         self._join_at = None
-        self._subscribed = ()
+        self._subscribed = None
         if self.talking and self.carriage == "mqtt":
             self._out.append(ev.Tone("lost"))
             self._tell("floor", words.LINK_LOST)
@@ -448,6 +448,7 @@ class Radio:
         asked, self._asked = self._asked, []
         for missed in asked:
             self._publish("catch-up", up.CatchUp(missed.group, missed.burst, missed.seq))
+            self._out.append(ev.CatchingUp(missed.burst))
 
     # ------------------------------------------------------------------------------------------- carriage
 
@@ -469,6 +470,7 @@ class Radio:
                 case "to-datagram":
                     self._publish("voice-carriage", up.VoiceCarriage("datagram", words.PONGS.en))
                     self._tell_carriage(words.PONGS)
+                    self._subscribed = None
                     self._out.append(ev.SubscribeVoice(()))
 
     def _tell_carriage(self, why: Both) -> None:
@@ -482,7 +484,7 @@ class Radio:
 
     def _on_subscribed(self, groups: tuple[str, ...]) -> None:
         """Said once for each set of subscriptions; a change of mind meanwhile is not announced."""
-        if self.carriage == "mqtt" and groups == tuple(sorted(self.groups)):
+        if self.carriage == "mqtt" and groups == tuple(sorted(self.groups)) and groups != self._subscribed:
             self._subscribed = groups
             self._publish("voice-carriage", up.VoiceCarriage("mqtt", self._why.en))
 
