@@ -273,18 +273,30 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """The key is down, the floor is asked for: keep what is said, so that the first syllable is not lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartTalking:
-    """Open the microphone: what it hears is said as this burst."""
+    """The floor is ours: what was kept, and what is said from now on, is this burst."""
 
     group: str
     burst: int
 
 
 @dataclass(frozen=True, slots=True)
-class StopTalking:
-    """Close the microphone, and send the sealed last frame of the burst before anything that follows is performed.
+class FinishTalking:
+    """The key is up: send what was said to its end, flag the last frame."""
 
-    None: the burst is dead already, nothing of it is to be sent.
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTalking:
+    """Close the microphone, and send the sealed `last` frame of the burst before anything that follows is performed.
+
+    `last` None: the burst is dead or ended already, nothing of it is to be sent; burst 0: there was none.
     """
 
     burst: int
@@ -345,7 +357,16 @@ class SubscribeVoice:
 
 
 VoiceAction = (
-    StartTalking | StopTalking | Tone | TellRadio | HeardOut | CatchingUp | UseAddresses | SendDatagram
+    Listen
+    | StartTalking
+    | FinishTalking
+    | StopTalking
+    | Tone
+    | TellRadio
+    | HeardOut
+    | CatchingUp
+    | UseAddresses
+    | SendDatagram
 )
 
 Action = (

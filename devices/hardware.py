@@ -46,8 +46,8 @@ class Sensors(Protocol):
     def read(self) -> HardwareState: ...
 
 
-Say = Callable[[bytes, int], None]
-"""Takes one Opus packet and its time in CLOCK_HZ samples since the microphone was opened; never blocks."""
+Say = Callable[[bytes, int, bool], None]
+"""Takes one Opus packet, its time in CLOCK_HZ samples since the first, and whether it is the last; never blocks."""
 
 
 class VoiceHardware(Protocol):
@@ -58,11 +58,17 @@ class VoiceHardware(Protocol):
 
     async def run(self) -> None: ...
 
-    def open_microphone(self, say: Say) -> None:
-        """Packets of 20 to 60 ms go to `say` from now on, as they are spoken."""
+    def listen(self) -> None:
+        """The talk key is down: what is said from now on may be kept until the floor is granted."""
 
-    def close_microphone(self) -> None:
-        """And no more."""
+    def talk(self, say: Say) -> None:
+        """Packets of 20 to 60 ms go to `say` as they are spoken, what was kept first."""
+
+    def finish(self) -> None:
+        """The key is up: what was said goes to its end, the last packet (it may be empty) says so."""
+
+    def stop(self) -> None:
+        """Nothing more is said, nothing is kept; harmless when nobody talks."""
 
     def hear(self, heard: Heard) -> None:
         """A frame to be played, each once, in the order of arrival: not always that of speaking."""

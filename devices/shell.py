@@ -218,7 +218,7 @@ class _Shell:
         except OutboxError as error:
             self._feed(StorageFailed(str(error)))
 
-    def _act(self, action: Action) -> None:  # noqa: C901 - a flat table of what each action does
+    def _act(self, action: Action) -> None:  # noqa: C901, PLR0912 - a flat table of what each action does
         hardware = self._hardware
         match action:
             case Publish():

@@ -12,7 +12,9 @@ from typing import Any
 from devices.events import (
     CatchingUp,
     Event,
+    FinishTalking,
     HeardOut,
+    Listen,
     SendDatagram,
     StartTalking,
     StopTalking,
@@ -53,13 +55,17 @@ class VoiceClient:
             tasks.create_task(self.datagrams.run(), name="datagrams")
             tasks.create_task(self._hardware.run(), name="sound")
 
-    def perform(self, action: VoiceAction) -> None:
+    def perform(self, action: VoiceAction) -> None:  # noqa: C901 - a flat table of what each action does
         hardware = self._hardware
         match action:
+            case Listen():
+                hardware.listen()
             case StartTalking():
-                hardware.open_microphone(self._say)
+                hardware.talk(self._say)
+            case FinishTalking():
+                hardware.finish()
             case StopTalking():
-                hardware.close_microphone()
+                hardware.stop()
                 self._send(action.last)
             case Tone():
                 hardware.tone(action.name)
@@ -96,10 +102,13 @@ class VoiceClient:
 
     # ------------------------------------------------------------------------------------------- out
 
-    def _say(self, opus: bytes, ts: int) -> None:
+    def _say(self, opus: bytes, ts: int, last: bool) -> None:
         radio = self._radio()
-        if radio is not None:
-            self._send(radio.say(opus, ts))
+        if radio is None:
+            return
+        self._send(radio.say(opus, ts, last=last))
+        if last:
+            self._feed(Tick())
 
     def _send(self, sealed: bytes | None) -> None:
         """By the carriage in force."""

@@ -212,6 +212,8 @@ class Radio:
         if self._hot_until is not None and now >= self._hot_until:
             self._cool()
         for one in list(self.participants.values()):
+            if one.talking and self._saying is None:
+                one.said(now)
             one.tick(now)
             self._collect(one)
         if self._join_at is not None and now >= self._join_at:
@@ -532,9 +534,13 @@ class Radio:
             self.pending = True
 
     def say(self, opus: bytes, ts: int, *, last: bool = False) -> bytes | None:
-        """The next frame of the burst we talk in, sealed; None without floor or key (counted). `ts` at CLOCK_HZ."""
+        """The next frame of the burst we talk in, sealed; None without floor or key (counted). `ts` at CLOCK_HZ.
+
+        After the last one send a Tick: the floor is released then.
+        """
         saying = self._saying
         if saying is None:
+            self.counts["no-floor"] += 1
             return None
         frame = Frame(saying.burst, saying.seq, ts, opus, LAST if last else 0)
         saying.seq, saying.ts = saying.seq + 1, ts
