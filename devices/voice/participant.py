@@ -119,6 +119,7 @@ TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
     (P, "taken"): (N, ("cut", "tell_taken")),
     (P, "idle"): (N, ("cut", "tell_ended")),
     (P, "lost"): (R, ("cut", "listen", *_ASK, "tell_again")),
+    (P, "said"): (L, ("cut", *_LEAVE, "tell_over")),
     (P, "limit"): (L, (*_END, "tell_too_long")),
     (P, "gone"): (N, ("cut", "tell_gone")),
     # tail
@@ -135,6 +136,7 @@ TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
     # revoke grace
     (V, "let-go"): (L, _END),
     (V, "grace"): (L, _END),
+    (V, "said"): (L, ("cut", *_LEAVE)),
     (V, "taken"): (N, ("cut",)),
     (V, "idle"): (N, ("cut",)),
     (V, "lost"): (N, ("cut",)),

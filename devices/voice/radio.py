@@ -50,6 +50,8 @@ HOT_ASKING_MS: Final = 30_000
 EARPIECE_PCT: Final = 30
 """Of the volume: how loud a silent incident's group is."""
 VIBRATE_MS: Final = 200
+OVERLAP_MS: Final = 1_000
+"""The subscriptions of MQTT outlive the word that datagrams are wanted, until the daemon has taken it."""
 
 Via = Literal["datagram", "mqtt"]
 
@@ -142,6 +144,7 @@ class Radio:
         self._saying: _Saying | None = None
         self._why = words.NO_PONG
         self._asked: list[Missed] = []
+        self._leave_at: int | None = None
         self._chosen = ""
         self.groups: dict[str, down.TalkGroup] = {}
         self.participants: dict[str, Participant] = {}
@@ -175,6 +178,7 @@ class Radio:
     def deadline(self) -> int | None:
         dues = [one.deadline() for one in self.participants.values()]
         dues += [self.hearing.deadline(self._now), self.route.deadline(), self._join_at, self._hot_until]
+        dues.append(self._leave_at)
         return min((due for due in dues if due is not None), default=None)
 
     def handle(self, event: RadioEvent, now_ms: int) -> list[Action]:
@@ -222,6 +226,9 @@ class Radio:
             self._over(talk)
         self._catch_up()
         self._step_route()
+        if self._leave_at is not None and now >= self._leave_at:
+            self._leave_at = None
+            self._out.append(ev.SubscribeVoice(()))
 
     # ------------------------------------------------------------------------------------------- link, keys
 
@@ -253,12 +260,11 @@ class Radio:
         self._join_at = self._now + self._join_wait_ms
         self._join_wait_ms = min(2 * self._join_wait_ms, JOIN_MAX_MS)
 
-    def _join_soon(self, after_ms: int) -> None:
+    def _join_for_keys(self) -> None:
         """Not sooner than REJOIN_MS after the last one; a join under way is left to its own repeating."""
         if self._linked and self._join_at is None:
             self._join_wait_ms = JOIN_FIRST_MS
-            least = 0 if self._joined_at is None else self._joined_at + REJOIN_MS
-            self._join_at = max(self._now + after_ms, least)
+            self._join_at = max(self._now, 0 if self._joined_at is None else self._joined_at + REJOIN_MS)
 
     def _on_keys(self, message: down.VoiceKeys) -> None:
         try:
@@ -281,8 +287,9 @@ class Radio:
         for one in list(self.participants.values()):
             one.lost(self._now)
             self._collect(one)
-        self._join_at = None
-        self._join_soon(self._rng.randrange(RESET_JITTER_MS + 1))
+        if self._linked:
+            self._join_wait_ms = JOIN_FIRST_MS
+            self._join_at = self._now + self._rng.randrange(RESET_JITTER_MS + 1)
 
     # ------------------------------------------------------------------------------------------- groups
 
@@ -467,13 +474,14 @@ class Radio:
                     if sealed is not None:
                         self._out.append(ev.SendDatagram(sealed, self.route.to))
                 case "to-mqtt":
+                    self._leave_at = None
                     self._tell_carriage(self._why)
                     self._subscribe()
                 case "to-datagram":
                     self._publish("voice-carriage", up.VoiceCarriage("datagram", words.PONGS.en))
                     self._tell_carriage(words.PONGS)
                     self._subscribed = None
-                    self._out.append(ev.SubscribeVoice(()))
+                    self._leave_at = self._now + OVERLAP_MS
 
     def _tell_carriage(self, why: Both) -> None:
         self._log("carriage", carriage=self.carriage, why=why.en)
@@ -530,7 +538,7 @@ class Radio:
     def _dropped(self, code: str) -> None:
         self.counts[code] += 1
         if code in ("unknown-kid", "unknown-start") and self._join_at is None and self._linked:
-            self._join_soon(0)
+            self._join_for_keys()
             self.pending = True
 
     def say(self, opus: bytes, ts: int, *, last: bool = False) -> bytes | None:
