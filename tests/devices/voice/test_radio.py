@@ -1,5 +1,6 @@
 """The radio against a site with one floor: presses and their ends, keys, carriage, what is heard; in virtual time."""
 
+import itertools
 import random
 
 import pytest
@@ -24,6 +25,14 @@ def ready(*names: str, **options: int) -> tuple[Air, list[Handheld]]:
 def state(one: Handheld) -> str:
     found = one.radio.participants.get(GROUP)
     return "no-permission" if found is None else str(found.state)
+
+
+def talks(one: Handheld) -> bool:
+    return one.radio.talking
+
+
+def carriage(one: Handheld) -> str:
+    return one.radio.carriage
 
 
 # --- the table
@@ -104,7 +113,7 @@ def test_a_grant_nobody_waits_for_is_released_at_once() -> None:
     assert [
         message.ref for message in one.published("floor-release") if isinstance(message, up.FloorRelease)
     ] == [77]
-    assert not one.radio.talking
+    assert not talks(one)
 
 
 def test_without_an_answer_it_asks_three_times_and_says_so() -> None:
@@ -145,7 +154,7 @@ def test_a_daemon_that_never_revokes_does_not_keep_the_microphone_open() -> None
     air._too_long = lambda burst: None  # type: ignore[method-assign]
     air.key("t-1", down=True)
     air.run(TALK_MS + 6_000)
-    assert not one.radio.talking
+    assert not talks(one)
     assert air.talker is None
 
 
@@ -162,7 +171,7 @@ def test_denied_with_a_cause_is_told_in_both_languages() -> None:
 
 
 def test_who_waits_is_told_his_place_and_talks_when_it_is_his_turn() -> None:
-    air, (one, two, three) = ready()
+    air, (_one, two, three) = ready()
     for name in ("t-1", "t-2", "t-3"):
         air.key(name, down=True)
         air.run(50)
@@ -185,11 +194,11 @@ def test_an_emergency_takes_the_floor_and_its_microphone_closes_by_itself() -> N
     air.run(300)
     assert air.talker == "t-2"
     assert "pre-empted" in one.tones()
-    assert not one.radio.talking
+    assert not talks(one)
     air.run(9_000)
-    assert two.radio.talking
+    assert talks(two)
     air.run(2_000)
-    assert not two.radio.talking
+    assert not talks(two)
     assert air.talker is None
     assert 480 <= len(three.seqs(2)) <= 520
 
@@ -202,9 +211,9 @@ def test_an_emergency_of_who_talks_already_raises_it() -> None:
     air.run(500)
     requests = [message for message in one.published("floor-request") if isinstance(message, up.FloorRequest)]
     assert [message.priority for message in requests] == ["normal", "emergency"]
-    assert one.radio.talking
+    assert talks(one)
     air.run(10_000)
-    assert one.radio.talking, "the talk key is still held"
+    assert talks(one), "the talk key is still held"
     air.key("t-1", down=False)
     air.run(500)
     assert air.talker is None
@@ -240,7 +249,7 @@ def test_leaving_the_group_ends_the_word() -> None:
     air.key("t-1", down=True)
     air.run(500)
     air.do(one, Joined(()))
-    assert not one.radio.talking
+    assert not talks(one)
     assert one.lines("floor")[-1] == "you have left this talk group"
 
 
@@ -302,7 +311,7 @@ def test_a_key_held_without_a_link_is_told_and_ends() -> None:
 
 
 def test_a_member_that_left_hears_nothing_of_the_next_epoch() -> None:
-    air, (one, two, three) = ready()
+    air, (_one, two, three) = ready()
     air.key("t-1", down=True)
     air.run(300)
     air.members.discard("t-3")
@@ -317,7 +326,7 @@ def test_a_member_that_left_hears_nothing_of_the_next_epoch() -> None:
 
 
 def test_the_former_epoch_opens_until_the_new_one_is_heard() -> None:
-    air, (one, two, _) = ready()
+    air, (_one, two, _) = ready()
     air.key("t-1", down=True)
     air.run(300)
     air.rekey()
@@ -327,7 +336,7 @@ def test_the_former_epoch_opens_until_the_new_one_is_heard() -> None:
 
 
 def test_an_unknown_key_makes_it_join_again_once_a_second() -> None:
-    air, (one, two, _) = ready()
+    air, (_one, two, _) = ready()
     two.done.clear()
     air.joins.pop("t-2")
     air.tell_all = lambda message: None  # type: ignore[method-assign]
@@ -340,21 +349,21 @@ def test_an_unknown_key_makes_it_join_again_once_a_second() -> None:
     air.run(3_000)
     joins = [t for t, a in two.done if isinstance(a, ev.Publish) and a.kind == "voice-join"]
     assert 1 <= len(joins) <= 4
-    assert all(later - sooner >= 1_000 for sooner, later in zip(joins, joins[1:], strict=False))
+    assert all(later - sooner >= 1_000 for sooner, later in itertools.pairwise(joins))
 
 
 # --- carriage
 
 
 def test_it_falls_back_to_mqtt_within_two_seconds_while_listening_and_misses_little() -> None:
-    air, (one, two, _) = ready()
+    air, (_one, two, _) = ready()
     air.key("t-1", down=True)
     air.run(1_000)
     two.udp_up = two.udp_down = False
     cut = air.now
     air.run(2_000)
     assert air.carriage["t-2"] == "mqtt"
-    assert two.radio.carriage == "mqtt"
+    assert carriage(two) == "mqtt"
     heard_again = next(t for t, _ in two.heard if t > cut + 50)
     assert heard_again - cut <= 2_000
     air.run(1_000)
@@ -370,7 +379,7 @@ def test_it_falls_back_while_talking() -> None:
     one.udp_up = False
     cut = air.now
     air.run(2_000)
-    assert one.radio.carriage == "mqtt"
+    assert carriage(one) == "mqtt"
     before = len(two.heard)
     air.run(500)
     assert len(two.heard) >= before + 20
@@ -389,14 +398,14 @@ def test_it_falls_back_before_anybody_talks_when_udp_is_blocked_from_the_start()
 
 
 def test_it_returns_to_udp_after_three_pongs_in_a_row() -> None:
-    air, (one, two, _) = ready()
+    air, (_one, two, _) = ready()
     two.udp_down = False
     air.run(14_000)
-    assert two.radio.carriage == "mqtt"
+    assert carriage(two) == "mqtt"
     two.udp_down = True
     air.key("t-1", down=True)
     air.run(7_000)
-    assert two.radio.carriage == "datagram"
+    assert carriage(two) == "datagram"
     assert air.carriage["t-2"] == "datagram"
     assert two.subscribed == ()
     seqs = two.seqs(1)
@@ -423,7 +432,7 @@ def test_a_silent_talker_does_not_change_the_carriage() -> None:
     air, (one, two, _) = ready()
     air.tell_all(down.FloorTaken(GROUP, 9, "t-9", name="N"))
     air.run(5_000)
-    assert one.radio.carriage == two.radio.carriage == "datagram"
+    assert one.radio.carriage == carriage(two) == "datagram"
     assert len(one.told(ev.SendDatagram)) > 10, "it did ask"
 
 
@@ -431,7 +440,7 @@ def test_a_silent_talker_does_not_change_the_carriage() -> None:
 
 
 def test_coming_late_asks_for_what_was_missed_once() -> None:
-    air, (one, two, _) = ready()
+    air, (_one, two, _) = ready()
     air.unlink("t-3")
     air.key("t-1", down=True)
     air.run(2_000)
@@ -470,7 +479,7 @@ def test_a_lost_idle_does_not_show_a_talker_for_ever() -> None:
 
 
 def test_a_silent_group_vibrates_and_sounds_low() -> None:
-    air, (one, two, _) = ready()
+    air, (_one, two, _) = ready()
     air.do(two, Joined((down.TalkGroup(GROUP, "All", silent=True),)))
     air.key("t-1", down=True)
     air.run(300)
@@ -479,7 +488,7 @@ def test_a_silent_group_vibrates_and_sounds_low() -> None:
 
 
 def test_who_stands_beside_the_pillar_does_not_play_it() -> None:
-    air, (one, two, three) = ready()
+    air, (_one, two, three) = ready()
     air.burst = 4
     air.talker = "t-1"
     air.tell_all(down.FloorTaken(GROUP, 4, "p-1", not_for=["t-2"]))
