@@ -2,8 +2,10 @@
 
 import array
 import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -62,6 +64,23 @@ def test_found_without_importing_pyav() -> None:
     program = "import sys, protocols.opus as o; print(o.version()); assert 'av' not in sys.modules"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=30)
     assert said.stdout.startswith(b"libopus 1.")
+
+
+def test_a_library_that_does_not_load_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "av").mkdir()
+    (tmp_path / "av" / "__init__.py").touch()
+    (tmp_path / "av.libs").mkdir()
+    (tmp_path / "av.libs" / "libopus-0.so").write_text("no library")
+    program = "import protocols.opus as o\ntry: o.Encoder()\nexcept o.OpusMissing as e: print(e)"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert b"libopus-0.so cannot be used as libopus" in said.stdout
+    assert b"pip install av" in said.stdout
 
 
 def test_voice_comes_back_as_it_was() -> None:
