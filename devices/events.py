@@ -131,6 +131,14 @@ class VoiceSubscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class BurstHeard:
+    """The last sound of this burst has left the loudspeaker."""
+
+    group: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """The player reached the end of `item`."""
 
@@ -173,6 +181,7 @@ Event = (
     | SelectGroup
     | VoiceFitted
     | VoiceSubscribed
+    | BurstHeard
     | Played
     | PlayerFailed
     | HardwareState
@@ -224,6 +233,7 @@ class Play:
     """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time.
 
     `rank` as in devices/player.py: while an emergency or a call sounds, radio speech steps back.
+    With `frames` these Opus packets of 20 ms are the sound, tone and words in it; Played when the last was heard.
     """
 
     item: str
@@ -232,6 +242,7 @@ class Play:
     volume_pct: int
     tone: str = ""
     rank: int = 0
+    frames: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

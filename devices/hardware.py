@@ -53,10 +53,11 @@ Say = Callable[[bytes, int, bool], None]
 class VoiceHardware(Protocol):
     """What makes a terminal a radio: sound in and out, as Opus. A device without sound has none.
 
-    `run` owns the sound devices until the device stops; it ends by an error only if it cannot go on at all.
+    `run` owns the sound devices until the device stops, and feeds `BurstHeard` when a burst has been played to its end;
+    it ends by an error only if it cannot go on at all.
     """
 
-    async def run(self) -> None: ...
+    async def run(self, feed: Feed) -> None: ...
 
     def listen(self) -> None:
         """The talk key is down: what is said from now on may be kept until the floor is granted."""

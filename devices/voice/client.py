@@ -53,7 +53,7 @@ class VoiceClient:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.datagrams.run(), name="datagrams")
-            tasks.create_task(self._hardware.run(), name="sound")
+            tasks.create_task(self._hardware.run(self._feed), name="sound")
 
     def perform(self, action: VoiceAction) -> None:  # noqa: C901 - a flat table of what each action does
         hardware = self._hardware

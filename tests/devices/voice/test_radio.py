@@ -31,6 +31,10 @@ def talks(one: Handheld) -> bool:
     return one.radio.talking
 
 
+def floor_of(air: Air) -> str | None:
+    return air.talker
+
+
 def carriage(one: Handheld) -> str:
     return one.radio.carriage
 
@@ -199,7 +203,7 @@ def test_an_emergency_takes_the_floor_and_its_microphone_closes_by_itself() -> N
     assert talks(two)
     air.run(2_000)
     assert not talks(two)
-    assert air.talker is None
+    assert floor_of(air) is None
     assert 480 <= len(three.seqs(2)) <= 520
 
 
