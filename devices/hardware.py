@@ -62,8 +62,8 @@ class VoiceHardware(Protocol):
     def listen(self) -> None:
         """The talk key is down: what is said from now on may be kept until the floor is granted."""
 
-    def talk(self, say: Say) -> None:
-        """Packets of 20 to 60 ms go to `say` as they are spoken, what was kept first."""
+    def talk(self, burst: int, say: Say) -> None:
+        """Packets of 20 to 60 ms go to `say` as they are spoken, what was kept first, as this burst."""
 
     def finish(self) -> None:
         """The key is up: what was said goes to its end, the last packet (it may be empty) says so."""

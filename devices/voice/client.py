@@ -61,7 +61,7 @@ class VoiceClient:
             case Listen():
                 hardware.listen()
             case StartTalking():
-                hardware.talk(self._say)
+                hardware.talk(action.burst, self._say)
             case FinishTalking():
                 hardware.finish()
             case StopTalking():

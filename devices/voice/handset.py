@@ -121,9 +121,9 @@ class Handset:
         self._capture.press()
         self._pressed.set()
 
-    def talk(self, say: Say) -> None:
+    def talk(self, burst: int, say: Say) -> None:
         self._say = say
-        self._capture.grant(0)
+        self._capture.grant(burst)
 
     def finish(self) -> None:
         self._capture.release()
