@@ -22,7 +22,7 @@ def child(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("mic", "speaker"), [("", ""), ("ear", "mouth")])
+@pytest.mark.parametrize(("mic", "speaker"), [("", ""), ("ear", "mouth")], ids=["default", "by-name"])
 def test_what_is_played_is_heard(tmp_path: Path, mic: str, speaker: str) -> None:
     with pulse(tmp_path) as env:
         done = child(env, "-m", "tests.devices.voice.two_radios", mic, speaker)
