@@ -17,6 +17,7 @@ from devices.voice.overlay import MAX_QUEUED, SIGNALS, Overlay, signal
 from devices.voice.pace import Pace
 from devices.voice.playout import VoicePlayer
 from devices.voice.radio import Heard
+from devices.voice.scanner import Scanner
 from devices.voice.sound import Microphone, SoundEnded, SoundFailed, Speaker
 from protocols.errors import ProtocolError
 from protocols.opus import Decoder
@@ -57,6 +58,7 @@ class Handset:
         self._pressed = asyncio.Event()
         self._meter = asyncio.Event()
         self.overlay = Overlay()
+        self.scanner = Scanner()
         self._player = VoicePlayer(speaker, presented=self._presented, playout=self.overlay)
         self._groups: dict[int, str] = {}
         self._playing: dict[int, str] = {}
@@ -132,13 +134,24 @@ class Handset:
         self._capture.stop()
 
     def hear(self, heard: Heard) -> None:
-        self.overlay.note(heard)
-        self._groups[heard.frame.burst] = heard.group
-        if len(self._groups) > MAX_ENDING:
-            del self._groups[next(iter(self._groups))]
-        self._player.hear(heard.frame)
+        """Of several groups one is played; what it interrupts is dropped."""
+        frame, now_ms = heard.frame, self._player.now_ms()
+        self.scanner.priorities[heard.group] = heard.scan
+        before = self.scanner.playing
+        wins = self.scanner.heard(heard.group, frame.burst, now_ms, emergency=heard.priority == "emergency")
+        if before is not None and before != self.scanner.playing:
+            self.overlay.jitter.flush(before[1])
+        if wins:
+            self.overlay.note(heard)
+            self._groups[frame.burst] = heard.group
+            if len(self._groups) > MAX_ENDING:
+                del self._groups[next(iter(self._groups))]
+            self._player.hear(frame)
+        if frame.flags & LAST:
+            self.scanner.ended(heard.group, frame.burst, now_ms)
 
     def over(self, group: str, burst: int) -> None:
+        self.scanner.ended(group, burst, self._player.now_ms())
         self.overlay.jitter.close(burst)
         self._player.wake()
 
