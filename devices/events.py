@@ -139,6 +139,13 @@ class BurstHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class HowlHeard:
+    """The microphone heard its own loudspeaker and is silent for so long."""
+
+    muted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """The player reached the end of `item`."""
 
@@ -182,6 +189,7 @@ Event = (
     | VoiceFitted
     | VoiceSubscribed
     | BurstHeard
+    | HowlHeard
     | Played
     | PlayerFailed
     | HardwareState
