@@ -32,7 +32,6 @@ from . import __version__
 from .access import access_of
 from .config import ADMIN_TOKEN_FILE, READY_FILE, Config, Ready, read_secret
 from .console.api import Console
-from .console.replay import site_zone
 from .console.server import listen, parse_address, serve, url
 from .core.commands import ApplySite, Refusal
 from .core.effects import Effect, Send, SyncAccess
@@ -45,8 +44,6 @@ from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .store import Store, open_store
 from .voice import recordings, wiring
-from .voice.about import about_of
-from .voice.recorder import Recorder
 from .voice.recordings import Recordings
 from .voice.room import VoiceRoom
 
@@ -136,11 +133,13 @@ class Daemon:
                     group.create_task(_until(stop), name="stop")
                     await engine.started.wait()
                     await self._first_site(engine)
-                    kept = self._recordings(group, store, engine, start)
                     await self._start_links(group, store, engine, Numbers(gen, start))
+                    recordings_ = self._recordings(group, store, engine)
                     if self._voice is not None:
+                        recorder = wiring.recorder(self._voice, engine, recordings_, start)
+                        group.create_task(recorder.run(), name="recorder")
                         group.create_task(self._voice.run(), name="voice")
-                    console.attach(engine, store, kept)
+                    console.attach(engine, store, recordings_)
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
             except* _Stopped:
                 log.info("stopped")
@@ -184,25 +183,6 @@ class Daemon:
         except TimeoutError:
             log.error("no broker yet: the console starts, alarms cannot arrive", broker=address.url)
 
-    def _recordings(self, group: asyncio.TaskGroup, store: Store, engine: Engine, start: int) -> Recordings:
-        """The folder of recordings and its index, tidied every hour; with voice, every burst is recorded."""
-        kept = Recordings(self._dir / RECORDINGS_DIR, store)
-
-        async def look() -> tuple[Rules, dict[str, list[str]]]:
-            async with engine.settled() as state:
-                return state.site.rules, {incident: list(names) for incident, names in state.holds.items()}
-
-        max_bytes = int(self._config.recordings.max_gb * 1e9)
-        group.create_task(recordings.keep(kept, look, max_bytes), name="recordings")
-        if self._voice is not None:
-            recorder = Recorder(
-                kept, start, engine.post, lambda grant: about_of(engine.peek(), grant),
-                lambda: site_zone(engine.peek().site.timezone),
-            )  # fmt: skip
-            self._voice.relay.taps.append(recorder)
-            group.create_task(recorder.run(), name="recorder")
-        return kept
-
     def _link_changed(self, engine: Engine, up: bool) -> None:
         engine.link_changed(up)
         if up and self._voice is not None:
@@ -213,6 +193,18 @@ class Daemon:
             return wiring.datagrams(self._config.voice)
         except wiring.VoiceError as error:
             raise StartError(str(error)) from error
+
+    def _recordings(self, group: asyncio.TaskGroup, store: Store, engine: Engine) -> Recordings:
+        """The folder of recordings and its index, tidied every hour."""
+        kept = Recordings(self._dir / RECORDINGS_DIR, store)
+
+        async def look() -> tuple[Rules, dict[str, list[str]]]:
+            async with engine.settled() as state:
+                return state.site.rules, {incident: list(names) for incident, names in state.holds.items()}
+
+        max_bytes = int(self._config.recordings.max_gb * 1e9)
+        group.create_task(recordings.keep(kept, look, max_bytes), name="recordings")
+        return kept
 
     async def _broker_address(self, group: asyncio.TaskGroup, engine: Engine, root: str) -> BrokerAddress:
         """Of the broker that runs already, or of one that is started and watched here."""

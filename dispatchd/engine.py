@@ -178,8 +178,9 @@ class Engine:
         async with self._settled:
             yield self._ledger.core.state
 
-    def peek(self) -> State:
-        """As decided now, perhaps not on disk yet: for names and units, never for a promise. Read it at once."""
+    @property
+    def unsettled(self) -> State:
+        """The state as decided, perhaps not on disk yet: for names and units only, never for what people are told."""
         return self._ledger.core.state
 
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
