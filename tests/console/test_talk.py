@@ -92,7 +92,7 @@ async def test_members_are_named_within_the_wall_only() -> None:
 async def test_who_talks_who_waits_and_for_how_long() -> None:
     async with desk() as at:
         await radio(at, "t-n", "t-v")
-        await at.engine.tell(OperatorHears("chief", ["north-a"]))
+        await at.engine.tell(OperatorHears("chief", ("north-a",)))
         await press(at, "t-n", "north-a", 1)
         await press(at, "t-v", "north-a", 1)
         await at.skip(2)
