@@ -45,7 +45,9 @@ TABLE: Final = (
         "max_up_bytes", MAX_UP_BYTES, "bytes", "device", "the longest up payload; longer is refused unread"
     ),
     Limit("max_down_bytes", MAX_DOWN_BYTES, "bytes", "daemon", "the longest down payload, envelope included"),
-    Limit("max_down_body_bytes", MAX_DOWN_BODY_BYTES, "bytes", "daemon", "the longest body inside an envelope"),
+    Limit(
+        "max_down_body_bytes", MAX_DOWN_BODY_BYTES, "bytes", "daemon", "the longest body inside an envelope"
+    ),
     Limit("keep_alive_s", KEEP_ALIVE_S, "s", "device", "MQTT keep-alive; the will fires after 1.5 of it"),
     Limit(
         "reconnect_first_s",

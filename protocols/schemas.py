@@ -36,7 +36,11 @@ def schema_name(type_: type[Struct]) -> str:
 
 def structs() -> list[type[Struct]]:
     """Every struct of the wire, once, in the order of the document."""
-    return list(dict.fromkeys([Envelope, Key, Position, Receipted, Clip, TalkGroup, *(kind.type for kind in kinds.ALL)]))
+    return list(
+        dict.fromkeys(
+            [Envelope, Key, Position, Receipted, Clip, TalkGroup, *(kind.type for kind in kinds.ALL)]
+        )
+    )
 
 
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:

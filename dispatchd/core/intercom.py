@@ -31,7 +31,7 @@ def follow(turn: Turn, device: str) -> None:
     if intercom is not None and _other(incident, intercom):
         _close(turn, intercom, "ended" if intercom.incident else "alarm", "incident")
         intercom = None
-    if incident is None or entry is None or entry.kind != "pillar":
+    if incident is None or entry is None or entry.kind != "pillar" or entry.profile != "C":
         return
     hears = [incident.owner] if incident.owner else []
     if intercom is None:
