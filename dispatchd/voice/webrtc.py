@@ -28,6 +28,7 @@ from .limits import Bucket
 from .relay import Relay
 from .rtp import Slot, Uplink, Wire, ignore
 from .sdp import REVERSE, Media, Refused, as_answered, read_offer, without_addresses
+from .tuner import Tuner
 
 log = structlog.get_logger("webrtc")
 
@@ -56,7 +57,10 @@ OPUS_ONLY: Final = [
 
 
 class Session:
-    """One peer. `slots`: its tracks down in the order of the offer; `open`: what it says is passed on."""
+    """One peer. `slots`: its tracks down in the order of the offer; `tuner`: what they hear.
+
+    `open`: what it says is passed on; always so of a pillar, of an operator while he talks.
+    """
 
     def __init__(
         self, talker: str, id_: str, media: list[Media], said: Callable[["Session", int, int, bytes], None]
@@ -70,6 +74,7 @@ class Session:
         self.since_s = asyncio.get_running_loop().time()
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self.slots: list[Slot] = []
+        self.tuner = Tuner(sum(line.kind == "audio" and line.down for line in media))
         self.uplink: Uplink | None = None
         self._said = said
         self._media = media
@@ -121,11 +126,13 @@ class Session:
 
 
 class Sessions:
-    """All of them. `run` must be running; `on_open` and `on_end` are told of every session that connects or ends."""
+    """All of them. `run` must be running; `on_answer`, `on_open`, `on_tune` and `on_end` are told of every session."""
 
     def __init__(self, relay: Relay, ports: PortRange, now_ms: Callable[[], int]) -> None:
         self.counts: Counter[str] = Counter()
+        self.on_answer: list[Callable[[Session], None]] = []
         self.on_open: list[Callable[[Session], None]] = []
+        self.on_tune: list[Callable[[Session], None]] = []
         self.on_end: list[Callable[[Session], None]] = []
         self._relay = relay
         self._ports = ports
@@ -143,6 +150,9 @@ class Sessions:
     def of(self, talker: str) -> list[Session]:
         """The sessions of a pillar's device id, or of "@" and an operator's."""
         return [session for session in self._sessions.values() if session.talker == talker]
+
+    def all(self) -> list[Session]:
+        return list(self._sessions.values())
 
     def get(self, talker: str, id_: str) -> Session | None:
         return self._sessions.get((talker, id_))
@@ -183,8 +193,10 @@ class Sessions:
             raise
         if session.ended:
             raise Refused("replaced", "Another offer came meanwhile.")
-        for slot, channel in zip(session.slots, channels, strict=False):
-            self.tune(session, slot, channel)
+        session.tuner.ask(channels)
+        self.retune(session)
+        for told in self.on_answer:
+            told(session)
         self.counts["answered"] += 1
         return answer
 
@@ -214,13 +226,27 @@ class Sessions:
                 f"All {MAX_SESSIONS} WebRTC sessions are in use. Close screens nobody uses, or use the radio.",
             )
 
-    def tune(self, session: Session, slot: Slot, channel: str) -> None:
-        """From now on this slot hears `channel`, or nothing ("")."""
-        if slot.channel != channel and slot.channel:
+    def retune(self, session: Session) -> None:
+        """Its slots hear what its tuner says, from the next frame on."""
+        channels = [] if session.ended else session.tuner.channels
+        changed = [self._tune(session, n, c) for n, c in enumerate(channels)]
+        ups = frozenset(channel.removeprefix("@up/") for channel in channels if channel.startswith("@up/"))
+        for slot in session.slots:
+            slot.deaf_to = frozenset() if slot.channel.startswith("@") else ups
+        if any(changed):
+            for told in self.on_tune:
+                told(session)
+
+    def _tune(self, session: Session, n: int, channel: str) -> bool:
+        slot = session.slots[n]
+        if slot.channel == channel:
+            return False
+        if slot.channel:
             self._relay.detach(slot.channel, slot)
         slot.channel = channel
-        if channel and not session.ended:
+        if channel:
             self._relay.attach(channel, slot, session.talker)
+        return True
 
     def end(self, session: Session, why: str) -> None:
         """It hears and says nothing from now on; closed soon. Harmless when it has ended."""
@@ -229,8 +255,8 @@ class Sessions:
         session.ended = why
         if self._sessions.get((session.talker, session.id)) is session:
             del self._sessions[session.talker, session.id]
-        for slot in session.slots:
-            self.tune(session, slot, "")
+        for n in range(len(session.slots)):
+            self._tune(session, n, "")
         self._ending.add(session)
         self._wake.set()
         self.counts[f"ended-{why}"] += 1

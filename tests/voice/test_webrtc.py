@@ -117,8 +117,8 @@ async def test_slots_are_tuned_one_by_one() -> None:
     async with desk() as d:
         operator = await d.peer("@wang", "s", ("fire", "traffic"), slots=3)
         session = d.only("@wang")
-        d.sessions.tune(session, session.slots[2], "all")
-        d.sessions.tune(session, session.slots[0], "")
+        session.tuner.ask(("", "traffic", "all"))
+        d.sessions.retune(session)
         for burst, group in enumerate(("fire", "traffic", "all"), 1):
             d.relay.set_floor(SetFloor(group, burst, "radio-1", (group,)), now_ms())
             d.relay.said("radio-1", Frame(burst, 0, 0, tone_packets(1)[0]), now_ms())
