@@ -137,14 +137,16 @@ async def _gather(connection: Connection, ports: PortRange, path: Path) -> None:
 
 
 async def _watch(connection: Connection) -> None:
-    """Ask the peer every second whether it still wants what we send; without its word it ends."""
+    """Ask the peer every second whether it still wants what we send, and when it does not answer at once again (an
+    unanswered question takes 0.5 s); without its word it ends.
+    """
     loop = asyncio.get_running_loop()
     heard_s = loop.time()
     while loop.time() - heard_s < LOST_AFTER_S:
         asked_s = loop.time()
         if await _consents(connection):
             heard_s = asked_s
-        await asyncio.sleep(asked_s + CONSENT_EVERY_S - loop.time())
+            await asyncio.sleep(asked_s + CONSENT_EVERY_S - loop.time())
     connection._query_consent_task = None  # this one; close would cancel it
     await connection.close()
 

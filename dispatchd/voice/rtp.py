@@ -31,8 +31,31 @@ MAX_QUIET_S: Final = 3600
 """The pause between two bursts as the timestamps show it; a longer one looks like this."""
 _HEADER: Final = struct.Struct("!BBHII")
 
-Heard = Callable[[int, int, bytes], None]
-"""RTP sequence number, timestamp (48 kHz) and Opus packet as they came, authenticated by SRTP."""
+Heard = Callable[[int, int, int, bytes], None]
+"""SSRC, RTP sequence number, timestamp (48 kHz) and Opus packet as they came, authenticated by SRTP."""
+
+
+class Stream:
+    """All that one talker says, session after session, as one RTP stream: each begins anew at a random number, which
+    may by chance look like the past of the one before."""
+
+    def __init__(self) -> None:
+        self._source: object = None
+        self._seq = self._ts = 0
+        self._at_s = monotonic()
+        self._seq_0 = self._ts_0 = 0
+
+    def place(self, source: object, seq: int, ts: int) -> tuple[int, int]:
+        """Its numbers in the whole; `source` names the session and SSRC."""
+        now_s = monotonic()
+        if source != self._source:
+            quiet_ts = int(min(now_s - self._at_s, MAX_QUIET_S) * CLOCK_HZ)
+            self._source, self._seq_0 = source, self._seq + 1 - seq
+            self._ts_0 = self._ts + max(FRAME_TS, quiet_ts) - ts
+        seq, ts = (seq + self._seq_0) & 0xFFFF, (ts + self._ts_0) & 0xFFFFFFFF
+        if (seq - self._seq) & 0xFFFF < 0x8000:
+            self._seq, self._ts, self._at_s = seq, ts, now_s
+        return seq, ts
 
 
 class Wire:
@@ -143,7 +166,7 @@ class Uplink:
         if packet.ssrc != self._ssrc:
             self._ssrc, self._stream = packet.ssrc, StreamStatistics(CLOCK_HZ)
         self._stream.add(packet)
-        self._heard(packet.sequence_number, packet.timestamp, packet.payload)
+        self._heard(packet.ssrc, packet.sequence_number, packet.timestamp, packet.payload)
 
     def report(self) -> None:
         """Tell the sender what was lost (RTCP receiver report): a browser adds FEC by it."""

@@ -26,7 +26,7 @@ from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 from .ice import NoPort, Path, PortRange, confine
 from .limits import Bucket
 from .relay import Relay
-from .rtp import Slot, Uplink, Wire, ignore
+from .rtp import Slot, Stream, Uplink, Wire, ignore
 from .sdp import REVERSE, Media, Refused, as_answered, read_offer, without_addresses
 from .tuner import Tuner
 
@@ -39,8 +39,8 @@ MAX_OF_OPERATOR: Final = 4
 OFFERS_PER_S: Final = 2
 OFFERS_AT_ONCE: Final = 4
 """Of one talker; further ones are refused, and he tries again after a pause."""
-MAX_OFFERERS: Final = 1_000
-"""Talkers whose rate is remembered; the one that came first is forgotten."""
+MAX_TALKERS: Final = 1_000
+"""Talkers whose rate and numbers are remembered; the one that came first is forgotten."""
 ANSWER_WITHIN_S: Final = 5.0
 CONNECT_WITHIN_S: Final = 10.0
 """From the answer to the end of the handshake; then the session is closed, `no-answer`."""
@@ -63,7 +63,11 @@ class Session:
     """
 
     def __init__(
-        self, talker: str, id_: str, media: list[Media], said: Callable[["Session", int, int, bytes], None]
+        self,
+        talker: str,
+        id_: str,
+        media: list[Media],
+        said: Callable[["Session", int, int, int, bytes], None],
     ):
         self.talker = talker
         self.id = id_
@@ -121,8 +125,8 @@ class Session:
     def _confined(self, transceiver: RTCRtpTransceiver, ports: PortRange) -> Path:
         return confine(transceiver.receiver.transport.transport, ports)
 
-    def _heard(self, seq: int, ts: int, opus: bytes) -> None:
-        self._said(self, seq, ts, opus)
+    def _heard(self, ssrc: int, seq: int, ts: int, opus: bytes) -> None:
+        self._said(self, ssrc, seq, ts, opus)
 
 
 class Sessions:
@@ -140,6 +144,7 @@ class Sessions:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._ending: set[Session] = set()
         self._rates: dict[str, Bucket] = {}
+        self._streams: dict[str, Stream] = {}
         self._wake = asyncio.Event()
         self._collected_s = 0.0
         self._collectable = 0
@@ -203,7 +208,7 @@ class Sessions:
     def _may_offer(self, talker: str) -> None:
         bucket = self._rates.get(talker)
         if bucket is None:
-            if len(self._rates) >= MAX_OFFERERS:
+            if len(self._rates) >= MAX_TALKERS:
                 del self._rates[next(iter(self._rates))]
             bucket = self._rates[talker] = Bucket(OFFERS_PER_S, OFFERS_AT_ONCE)
         if not bucket.take(self._now_ms()):
@@ -275,11 +280,20 @@ class Sessions:
         elif state in {"failed", "closed"}:
             self.end(session, "lost" if session.connected else "no-answer")
 
-    def _said(self, session: Session, seq: int, ts: int, opus: bytes) -> None:
-        if session.open and not session.ended:
-            self._relay.said_rtp(session.talker, seq, ts, opus, self._now_ms())
-        else:
+    def _said(self, session: Session, ssrc: int, seq: int, ts: int, opus: bytes) -> None:
+        if not session.open or session.ended:
             session.refused_frames += 1
+            return
+        seq, ts = self._stream(session.talker).place((session.id, ssrc), seq, ts)
+        self._relay.said_rtp(session.talker, seq, ts, opus, self._now_ms())
+
+    def _stream(self, talker: str) -> Stream:
+        found = self._streams.get(talker)
+        if found is None:
+            if len(self._streams) >= MAX_TALKERS:
+                del self._streams[next(iter(self._streams))]
+            found = self._streams[talker] = Stream()
+        return found
 
     # --- all of them --------------------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ import pytest
 
 from dispatchd.core.effects import SetFloor
 from dispatchd.core.inputs import Input
-from dispatchd.voice import webrtc
+from dispatchd.voice import ice, webrtc
 from dispatchd.voice.ice import PortRange, Ports, parse_ports
 from dispatchd.voice.relay import Relay
-from dispatchd.voice.rtp import Slot
+from dispatchd.voice.rtp import Slot, Stream
 from dispatchd.voice.sdp import MAX_SDP_CHARS, Refused
 from dispatchd.voice.webrtc import Session, Sessions
 from protocols.voice import Frame
@@ -163,7 +163,8 @@ async def test_only_ports_of_the_range_are_used_and_they_are_given_back() -> Non
         await d.peer("pillar-4", "s")
 
 
-async def test_a_peer_that_is_gone_is_noticed_and_detached() -> None:
+async def test_a_peer_that_is_gone_is_noticed_and_detached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ice, "LOST_AFTER_S", 0.6)
     async with desk() as d:
         pillar = await d.peer("pillar-1", "s", ("fire",))
         pillar.cut()
@@ -248,6 +249,19 @@ def test_a_port_range_is_two_numbers() -> None:
     for text in ("40000", "40063-40000", "80-90", "a-b", "40000-70000", ""):
         with pytest.raises(ValueError, match="LOW-HIGH"):
             parse_ports(text)
+
+
+def test_the_next_session_of_a_talker_goes_on_where_the_last_one_was() -> None:
+    """Also when its random first number lies just before the last one: not a frame of it may look late or double."""
+    stream = Stream()
+    first = [stream.place("a", (65_530 + n) & 0xFFFF, n * 960) for n in range(20)]
+    second = [stream.place("b", (65_525 + n) & 0xFFFF, 7_000_000 + n * 960) for n in range(20)]
+    seqs = [seq for seq, _ in first + second]
+    assert [(seq - seqs[0]) & 0xFFFF for seq in seqs] == list(range(40))
+    assert second[0][1] - first[-1][1] >= 960
+    assert stream.place("b", 65_540 & 0xFFFF, 7_000_000 + 15 * 960) == second[15], (
+        "a late one keeps its place"
+    )
 
 
 def test_a_slot_needs_no_task_for_a_frame() -> None:
