@@ -35,6 +35,7 @@ from .ports import Engine, Journal, Malformed, Recordings
 from .routes import PREFIX, ROUTES, RUNGS, Route
 from .signin import SignIn, bearer
 from .views import View, health_doc, site_doc
+from .voice_api import VoiceApi
 from .walls import WALLS, Scope
 
 log = structlog.get_logger("console")
@@ -81,6 +82,7 @@ class Console:
         self.sign_in = SignIn()
         self.requests = metrics.Requests()
         self.feeds = Feeds()
+        self.voice = VoiceApi()
         self._seen: dict[str, float] = {}
         self.app = Guard(_starlette(self))
 
@@ -361,6 +363,7 @@ def _starlette(console: Console) -> Starlette:
     ]
     web.append(WebRoute("/metrics", _metrics(console), methods=["GET"]))
     web.append(WebSocketRoute(PREFIX + "/feed", console.feeds.endpoint(console.sign_in)))
+    web.append(WebSocketRoute(PREFIX + "/voice", console.voice.endpoint(console.sign_in)))
     problems = {ApiError: _problem, HTTPException: _http_problem, Exception: _bug}
     return Starlette(routes=web, exception_handlers=cast("Any", problems))
 
