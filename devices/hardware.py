@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from devices.events import Event, HardwareState, Play
-from devices.voice.radio import Heard
+from devices.voice.radio_events import Heard
 
 Feed = Callable[[Event], None]
 """Takes an event of the hardware; never blocks, may be called from within a method of a part."""
