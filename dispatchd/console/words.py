@@ -42,6 +42,7 @@ _WORD_ZH: Final = {
     "muted": "静音",
     "refused": "拒绝",
     "left": "已离开",
+    "incident": "该处有警情",
     "police": "民警",
     "auxiliary": "辅警",
     "volunteer": "志愿者",
@@ -243,6 +244,22 @@ def _broadcast(x: f.BroadcastOpened) -> Words:
     )
 
 
+WHY_NOT_RUN: Final = {"late": "过时", "nobody": "无可播设备", "disabled": "已停用"}
+
+
+def _schedule(x: f.ScheduleRan) -> Words:
+    if x.broadcast:
+        return Words(
+            f"定时广播 {x.schedule}({x.occurrence})→ {x.broadcast}",
+            f"schedule {x.schedule} ({x.occurrence}) → {x.broadcast}",
+        )
+    why = WHY_NOT_RUN.get(x.why, x.why)
+    return Words(
+        f"定时广播 {x.schedule}({x.occurrence})未播:{why}",
+        f"schedule {x.schedule} ({x.occurrence}) did not run: {x.why}",
+    )
+
+
 def _prompt(x: f.PromptSet) -> Words:
     """What the citizen is told, in the words of the pillar."""
     text = PROMPTS.get(x.code)
@@ -378,6 +395,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     ),
     f.TaskDone: _plain("{by} 完成任务 {task}", "{by} did task {task}"),
     f.BroadcastOpened: _broadcast,
+    f.ScheduleRan: _schedule,
     f.BroadcastCancelled: _plain("{by} 取消广播", "{by} cancelled the broadcast"),
     f.BroadcastClosed: _plain(
         "广播结束({state}),{not_heard} 台未收到", "broadcast {state}, {not_heard} have not heard"

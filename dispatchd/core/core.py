@@ -22,6 +22,7 @@ from . import (
     ladder,
     owner,
     rings,
+    schedules,
     site_commands,
 )
 from . import commands as c
@@ -94,6 +95,7 @@ def _tell_pillars(turn: Turn) -> None:
                 care.refresh(turn, incident)
             elif incident is not None:
                 care.after_end(turn, incident)
+                ladder.release(turn, incident.device)
 
 
 # --- devices ----------------------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ def _failed(turn: Turn, item: str, device: str) -> None:
     """Its device will not present it: another way at once; a call may have nobody left to wait for."""
     found = turn.state.ladders[item]
     if found.kind in ROUTED and not ladder.over(turn, found):
-        ladder.try_routes(turn, found, [found.places[device]])
+        ladder.route_failed(turn, found, found.places[device])
     if found.kind == "call" and (incident := turn.state.incidents.get(found.about)) is not None:
         rings.settle(turn, incident)
 
@@ -316,5 +318,6 @@ _ROUTES: Final[dict[type[Any], Callable[[Turn, Any], Done | Refusal | None]]] = 
     i.DaemonStarted: _started,
     i.LinkUp: _link_up,
     i.StoreFailed: _store_failed,
+    i.ScheduleDue: schedules.due,
     i.Tick: _tick,
 }
