@@ -87,7 +87,10 @@ class Core:
 
 
 def _tell_pillars(turn: Turn) -> None:
-    """What the citizen was told may be true no more: a patrol is lost, another incident of his pillar has ended."""
+    """What the citizen was told may be true no more: a patrol is lost, another incident of his pillar has ended.
+
+    After the end a pillar also gets the notices that waited for it.
+    """
     for fact in list(turn.facts):
         if isinstance(fact, f.PatrolLost | f.StoodDown | f.Ended | f.Merged):
             incident = turn.state.incidents.get(fact.incident)
@@ -95,7 +98,8 @@ def _tell_pillars(turn: Turn) -> None:
                 care.refresh(turn, incident)
             elif incident is not None:
                 care.after_end(turn, incident)
-                ladder.release(turn, incident.device)
+        if isinstance(fact, f.Ended | f.Merged) and (ended := turn.state.incidents.get(fact.incident)):
+            ladder.release(turn, ended.device)
 
 
 # --- devices ----------------------------------------------------------------------------------------------------

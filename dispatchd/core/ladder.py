@@ -88,9 +88,11 @@ def send(turn: Turn, ladder: Ladder, place: Place) -> None:
     """
     if ladder.kind in TELLING and _silenced(turn, place.device) and ladder.fields.get("code") != "silent":
         return
-    if held_back(turn.state, ladder, place):
-        return
     rules = turn.index.rules(_unit_of(turn, place.device))
+    if held_back(turn.state, ladder, place):
+        place.next_ms = turn.now + int(rules.retry_max_s * 1000)
+        turn.index.arm(place.next_ms, "place", f"{ladder.item} {place.device}")
+        return
     wait_s = min(rules.retry_max_s, rules.retry_first_s * 2 ** min(place.tries, 16))
     place.tries += 1
     place.next_ms = turn.now + int(wait_s * 1000)
