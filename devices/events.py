@@ -197,13 +197,17 @@ class TryNextPath:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time."""
+    """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time.
+
+    With `frames` these Opus packets of 20 ms are the sound, tone and words in it; Played when the last was heard.
+    """
 
     item: str
     text: str
     lang: str
     volume_pct: int
     tone: str = ""
+    frames: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
