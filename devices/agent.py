@@ -313,8 +313,10 @@ class Agent:
                 self._on_membership(message, envelope)
             case down.ClipPart():
                 self._on_clip_part(message)
-            case _:
+            case _ if isinstance(message, down.Item):
                 self._on_item(message, envelope)
+            case _:
+                self._log("ignored", kind=codec.DOWN_KIND[type(message)])
 
     def _on_hello(self, message: down.Hello, envelope: Envelope) -> None:
         sent_ms = self._nonces.pop(message.nonce, None)
