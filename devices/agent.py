@@ -55,6 +55,8 @@ class Agent:
     """A state machine without I/O. `now_ms` comes from one monotonic clock; a step back is taken as standing still."""
 
     role: ClassVar[str] = "terminal"
+    profile = "A"
+    """Of the wire (docs/wire.md); a device with sound has another."""
     handlers: ClassVar[dict[type, str]] = {
         Connected: "_on_connected",
         Disconnected: "_on_disconnected",
@@ -224,6 +226,7 @@ class Agent:
             self._conn or 0,
             self._boot.id,
             self.role,
+            self.profile,
             firmware=FIRMWARE,
             outbox=len(self._sender.pending),
             gen=self._told_gen,
@@ -315,8 +318,11 @@ class Agent:
                 self._on_clip_part(message)
             case _ if isinstance(message, down.Item):
                 self._on_item(message, envelope)
-            case _:
-                self._log("ignored", kind=codec.DOWN_KIND[type(message)])
+            case _ if isinstance(message, down.Floor | down.Voice) and not self._too_late(envelope):
+                self._on_voice(message)
+
+    def _on_voice(self, message: down.Floor | down.Voice) -> None:
+        """For the kind of device; what has no sound needs none of it."""
 
     def _on_hello(self, message: down.Hello, envelope: Envelope) -> None:
         sent_ms = self._nonces.pop(message.nonce, None)
@@ -333,9 +339,13 @@ class Agent:
         self._cancel("hello")
         self._log("hello", rtt_ms=self._now - sent_ms, pending=message.pending, conn=self._conn)
         self._sender.prune(message.site_time)
+        self._hello_answered()
         if message.alarms_since is not None:
             self._log("alarms-again", count=self._sender.send_again(message.alarms_since))
         self._settle_generation()
+
+    def _hello_answered(self) -> None:
+        """For the kind of device: the site knows us on this connection (again)."""
 
     def _settle_generation(self) -> None:
         """A new generation is ours once it has every alarm it asked for; until then a reboot asks again."""
@@ -482,7 +492,9 @@ class Agent:
             why = self._may_not_play(sound)
             if why is None:
                 frames = self._frames(sound)
-                self._do(Play(sound.item, sound.text, sound.lang, sound.volume_pct, sound.tone, frames))
+                self._do(
+                    Play(sound.item, sound.text, sound.lang, sound.volume_pct, sound.tone, sound.rank, frames)
+                )
                 limit_ms = max(PLAY_LIMIT_MS, len(frames) * FRAME_MS + PLAY_SLACK_MS)
                 self._at("player", self._now + limit_ms, self._player_stuck)
                 return
