@@ -86,15 +86,14 @@ class Listener(Agent):
 
     def _broadcast(self, message: down.Broadcast) -> None:
         """A new one: to be presented, with its sound as soon as that is here."""
-        if message.clip is None or not self._clips.want(message.clip, self._now):
-            self._sound(self._broadcast_sound(message))
-        elif self._clips.frames(message.clip.clip) is not None:
-            self._sound(self._broadcast_sound(message))
-        else:
+        clip = message.clip
+        if clip is not None and self._clips.want(clip, self._now) and self._clips.frames(clip.clip) is None:
             self._broadcasts[message.broadcast].waits = True
             due = self._now + self._clip_within_ms(message)
             self._at("clip " + message.broadcast, due, lambda: self._without_clip(message))
             self._ask_for_clips()
+        else:
+            self._sound(self._broadcast_sound(message))
 
     def _clip_within_ms(self, message: down.Broadcast) -> int:
         site = self.site_now()

@@ -199,7 +199,7 @@ class PillarAgent(Listener):
         return PERIL if self._waits_for_help() and not self._silent else super()._least_rank()
 
     def _waits_for_help(self) -> bool:
-        """An alarm of this pillar is open as far as it knows; the daemon, which knows better, sends nothing meanwhile."""
+        """An alarm of this pillar is open as far as it knows; the daemon knows better, and sends no notice."""
         pressed = self._truth.pressed_at
         if pressed is None:
             return self._truth.newest is not None

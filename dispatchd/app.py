@@ -21,11 +21,13 @@ import msgspec
 import structlog
 
 from protocols import site as site_
-from protocols.down import Membership
+from protocols import up
+from protocols.down import ClipPart, Membership
 from protocols.secret import hash_secret
 
 from . import __version__
 from .access import access_of
+from .clock import wall_ms
 from .config import ADMIN_TOKEN_FILE, READY_FILE, Config, Ready, read_secret
 from .console.api import Console
 from .console.server import listen, parse_address, serve, url
@@ -38,7 +40,12 @@ from .keeping import Keeper
 from .ledger import Ledger
 from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
+from .schedules import Schedules
 from .store import Store, open_store
+from .voice.announcements import Announcements
+from .voice.clip_server import ClipServer
+from .voice.clips import ClipStore
+from .voice.speech import Speech
 
 DAEMON_USER: Final = "dispatchd"
 HELD_MAX: Final = 20_000
@@ -122,8 +129,11 @@ class Daemon:
                     group.create_task(_until(stop), name="stop")
                     await engine.started.wait()
                     await self._first_site(engine)
+                    sounds = self._start_sounds(group, engine)
                     await self._start_links(group, store, engine, Numbers(gen, start))
-                    console.attach(engine, store)
+                    console.attach(engine, store, sounds)
+                    schedules = Schedules(engine.settled, engine.tell, sounds.spoken, wall_ms)
+                    group.create_task(schedules.run(), name="schedules")
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
             except* _Stopped:
                 log.info("stopped")
@@ -145,6 +155,24 @@ class Daemon:
         elif self._config.site:
             log.info("a site is there already; `dispatchd site apply` changes it", root=root)
 
+    def _start_sounds(self, group: asyncio.TaskGroup, engine: Engine) -> Announcements:
+        """Speech and clips, and who sends them to devices."""
+        store = ClipStore(self._dir / "clips")
+        sounds = Announcements(Speech(self._config.speech), store, engine.settled)
+        self._clips = ClipServer(store, self._send_clip, asyncio.get_running_loop().time)
+        group.create_task(sounds.run(), name="clips")
+        group.create_task(self._clips.run(), name="clip parts")
+        return sounds
+
+    def _send_clip(self, device: str, part: ClipPart, ttl_ms: int) -> None:
+        if self._link is not None:
+            self._link.perform([Send(device, part, ttl_ms)])
+
+    def _said_voice(self, device: str, message: up.Voice) -> None:
+        """What goes past the engine: to the room it is for."""
+        if isinstance(message, up.ClipRequest):
+            self._clips.said(device, message)
+
     async def _start_links(
         self, group: asyncio.TaskGroup, store: Store, engine: Engine, numbers: Numbers
     ) -> None:
@@ -153,6 +181,7 @@ class Daemon:
         address = await self._broker_address(group, engine, root)
         link = MqttLink(address, root, numbers, engine.tell, engine.tell_state, engine.clock.now_ms)
         keeper = Keeper(store, engine)
+        link.on_voice = self._said_voice
         link.on_change, link.on_malformed = engine.link_changed, keeper.malformed
         engine.health.messages = link.counts
         self._link, self._url, self._root = link, address.url, root

@@ -302,7 +302,8 @@ def _table(type_: type[Struct]) -> list[str]:
         meta = _meta(hints[field.name])
         if meta is None:
             continue
-        default = msgspec.json.encode(field.default).decode()
+        factory = field.default_factory
+        default = msgspec.json.encode(field.default if factory is msgspec.NODEFAULT else factory()).decode()
         allowed = _allowed(get_args(hints[field.name])[0], meta)
         lines.append(f"| `{field.name}` | `{default}` | {allowed} | {meta.description} |")
     return lines

@@ -72,7 +72,9 @@ def runs_on(schedule: Schedule, when: date) -> bool:
 
 def faults(schedule: Schedule) -> Iterator[str]:
     """Why it could never run, or not as written."""
-    yield from (f"at {clock!r}: write a time of day as HH:MM" for clock in schedule.at if minutes(clock) is None)
+    yield from (
+        f"at {clock!r}: write a time of day as HH:MM" for clock in schedule.at if minutes(clock) is None
+    )
     yield from (f"days {n}: use 1 (Monday) to 7 (Sunday)" for n in schedule.days if n not in EVERY_DAY)
     yield from _date_faults(schedule)
     repeat = schedule.repeat_every_min

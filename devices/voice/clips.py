@@ -59,7 +59,11 @@ class Clips:
         """Fetch it; False if this device cannot hold it (then let it be shown or said otherwise)."""
         if clip.clip in self._whole or clip.clip in self._fetches:
             return True
-        if clip.ms > MAX_CLIP_MS or clip.parts > MAX_PARTS or len(self._fetches) + len(self._whole) >= MAX_CLIPS:
+        if (
+            clip.ms > MAX_CLIP_MS
+            or clip.parts > MAX_PARTS
+            or len(self._fetches) + len(self._whole) >= MAX_CLIPS
+        ):
             return False
         if self._reserved() + clip.parts * MAX_PART_BYTES > MAX_BYTES:
             return False

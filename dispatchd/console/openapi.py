@@ -77,8 +77,11 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
         schema = {"type": "string", "enum": list(values), "default": values[0]}
         operation["parameters"].append({"name": name, "in": "query", "required": False, "schema": schema})
     if route.body is not None:
-        content = {"schema": by_type[_key(route.body)], "example": EXAMPLES.get(route.body, {})}
+        content = {"schema": by_type[_key(route.body)], "example": EXAMPLES[route.body]}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if route.takes:
+        content = {"schema": {"type": "string", "format": "binary"}}
+        operation["requestBody"] = {"required": True, "content": {route.takes: content}}
     return operation
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from dispatchd.core.commands import Command, Done, Refusal
 from dispatchd.core.facts import Fact
 from dispatchd.core.state import State
+from protocols.down import Clip
 
 
 class Committed(Protocol):
@@ -60,6 +61,17 @@ class Engine(Protocol):
     def settled(self) -> AbstractAsyncContextManager[State]: ...
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]: ...
     def seen(self, operator: str, connections: int | None) -> None: ...
+
+
+class Sounds(Protocol):
+    """Speech and clips. A Refusal says why there is no sound."""
+
+    async def spoken(
+        self, text: str, lang: str, *, priority: str = "normal", drill: bool = False
+    ) -> Clip | Refusal: ...
+    async def uploaded(self, raw: bytes) -> Clip | Refusal: ...
+    async def holds(self, clip: Clip) -> bool: ...
+    async def sound(self, id_: str) -> bytes | None: ...
 
 
 class Row(Protocol):

@@ -43,7 +43,6 @@ _WORD_ZH: Final = {
     "muted": "静音",
     "refused": "拒绝",
     "left": "已离开",
-    "incident": "该处有警情",
     "police": "民警",
     "auxiliary": "辅警",
     "volunteer": "志愿者",

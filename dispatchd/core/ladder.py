@@ -108,7 +108,9 @@ def held_back(state: State, ladder: Ladder, place: Place) -> bool:
     return (
         entry is not None
         and entry.kind == "pillar"
-        and any(not incident.ended_ms and incident.device == entry.id for incident in state.incidents.values())
+        and any(
+            not incident.ended_ms and incident.device == entry.id for incident in state.incidents.values()
+        )
     )
 
 

@@ -66,12 +66,18 @@ class Announcements:
         except ValueError as error:
             return Refusal("bad-sound", f"There is no clip of this: {error}.")
         except OSError as error:
-            log.error("clip cannot be kept", error=str(error), do="make room on the disk of the daemon's folder")
-            return Refusal("no-speech", f"The clip cannot be written: {error.strerror}. Make room on the disk.")
+            log.error(
+                "clip cannot be kept", error=str(error), do="make room on the disk of the daemon's folder"
+            )
+            return Refusal(
+                "no-speech", f"The clip cannot be written: {error.strerror}. Make room on the disk."
+            )
 
     async def _in_use(self) -> set[str]:
         async with self._settled() as state:
-            return {b.clip.clip for b in state.broadcasts.values() if b.clip is not None and b.state == "open"}
+            return {
+                b.clip.clip for b in state.broadcasts.values() if b.clip is not None and b.state == "open"
+            }
 
     async def holds(self, clip: Clip) -> bool:
         """Is it here, just as it is named?"""

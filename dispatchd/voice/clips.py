@@ -52,7 +52,12 @@ class ClipStore:
     """One folder of clips."""
 
     def __init__(
-        self, folder: Path, *, max_clips: int = MAX_CLIPS, max_bytes: int = MAX_BYTES, max_age_s: float = MAX_AGE_S
+        self,
+        folder: Path,
+        *,
+        max_clips: int = MAX_CLIPS,
+        max_bytes: int = MAX_BYTES,
+        max_age_s: float = MAX_AGE_S,
     ) -> None:
         self._folder = folder
         self._max_clips, self._max_bytes, self._max_age_s = max_clips, max_bytes, max_age_s

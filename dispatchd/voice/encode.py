@@ -120,9 +120,7 @@ def packets(pcm: bytes) -> list[bytes]:
     encoder = Encoder(bitrate_bps=BITRATE_BPS, fec=False, dtx=False, complexity=COMPLEXITY)
     rest = -len(pcm) % PCM_FRAME_BYTES
     whole = pcm + bytes(rest)
-    return [
-        encoder.encode(whole[at : at + PCM_FRAME_BYTES]) for at in range(0, len(whole), PCM_FRAME_BYTES)
-    ]
+    return [encoder.encode(whole[at : at + PCM_FRAME_BYTES]) for at in range(0, len(whole), PCM_FRAME_BYTES)]
 
 
 def make(raw: bytes, before: str) -> list[bytes]:

@@ -64,7 +64,9 @@ class Speech:
     async def file(self, raw: bytes) -> list[bytes]:
         """A WAV, MP3, Ogg or FLAC file as it is. SpeechError."""
         if len(raw) > encode.MAX_FILE_BYTES:
-            raise SpeechError("too-long", f"The file is larger than {encode.MAX_FILE_BYTES // 2**20} MB. Cut it.")
+            raise SpeechError(
+                "too-long", f"The file is larger than {encode.MAX_FILE_BYTES // 2**20} MB. Cut it."
+            )
         async with self._place():
             return await self._encoded(raw, "none", "bad-sound")
 
@@ -100,9 +102,7 @@ class Speech:
     async def _encoded(self, raw: bytes, lead_in: str, code: str) -> list[bytes]:
         command = [sys.executable, "-m", encode.__name__, "--lead-in", lead_in]
         try:
-            made = await child.run(
-                command, raw, max_bytes=encode.MAX_FILE_BYTES, timeout_s=ENCODE_TIMEOUT_S
-            )
+            made = await child.run(command, raw, max_bytes=encode.MAX_FILE_BYTES, timeout_s=ENCODE_TIMEOUT_S)
             return _packets.decode(made)
         except child.ChildFailed as error:
             code = "too-long" if error.code == encode.TOO_LONG else code

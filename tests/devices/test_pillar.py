@@ -402,7 +402,9 @@ def test_a_broadcast_is_spoken_to_the_street_and_gives_way_to_a_press() -> None:
     bench.run(130_000)
     assert bench.said().count("请注意安全") == 1, "not while somebody waits for help"
     bench.down(down.Broadcast("it-2", "b-2", "立即撤离", priority="emergency"))
-    assert bench.said()[-1] == "立即撤离", "an urgent word is heard once the citizen is not spoken to any more"
+    assert bench.said()[-1] == "立即撤离", (
+        "an urgent word is heard once the citizen is not spoken to any more"
+    )
     bench.run(5_000)
     bench.down(down.Prompt("it-3", "i-1", "ended"))
     bench.run(5_000)

@@ -259,7 +259,10 @@ def test_a_schedule_that_cannot_run_is_told_in_words(fields: dict[str, Any], wor
 
 
 def test_a_schedule_that_can_run_has_no_fault() -> None:
-    rows = [SCHEDULE, {**SCHEDULE, "id": "t", "at": ["08:00", "20:00"], "repeat_every_min": 30, "days": [6, 7]}]
+    rows = [
+        SCHEDULE,
+        {**SCHEDULE, "id": "t", "at": ["08:00", "20:00"], "repeat_every_min": 30, "days": [6, 7]},
+    ]
     assert faults_of(unit=UNITS, schedule=rows) == []
 
 

@@ -73,7 +73,9 @@ def make_site() -> tuple[site.Site, dict[str, tuple[float, float]]]:
         talk_group=[site.TalkGroup(id="g-s1", unit="s1", units=["s1"])],
         schedule=[
             site.Schedule(id="sc-1", unit="s1", text="谨防电信诈骗", at=["10:00", "18:00"]),
-            site.Schedule(id="sc-2", unit="s1", text="交接班", at=["8:00"], units=["r1"], pillars=False, terminals=True),
+            site.Schedule(
+                id="sc-2", unit="s1", text="交接班", at=["8:00"], units=["r1"], pillars=False, terminals=True
+            ),
         ],
         operator=[
             site.Operator(id="boss", unit="qu", role="duty-leader", police=True),

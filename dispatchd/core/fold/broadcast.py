@@ -15,7 +15,19 @@ from .table import count_id, folds
 @folds(f.BroadcastOpened)
 def _broadcast_opened(state: State, index: Index, fact: f.BroadcastOpened, now: int) -> None:
     count_id(state, fact.broadcast)
-    names = ("broadcast", "by", "unit", "text", "target", "priority", "lang", "expires_ms", "ack", "drill", "clip")
+    names = (
+        "broadcast",
+        "by",
+        "unit",
+        "text",
+        "target",
+        "priority",
+        "lang",
+        "expires_ms",
+        "ack",
+        "drill",
+        "clip",
+    )
     state.broadcasts[fact.broadcast] = Broadcast(**{n: getattr(fact, n) for n in names}, opened_ms=now)
     fields = {n: getattr(fact, n) for n in ("broadcast", "text", "priority", "lang", "ack", "sender")}
     fields["expires_at"] = fact.expires_ms
