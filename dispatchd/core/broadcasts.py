@@ -2,7 +2,7 @@
 
 Addressees are fixed when it is sent: devices, each with its patrol. An operator reaches his own subtree only. It closes
 by itself when everybody has heard (or acknowledged, where that was asked), ends when cancelled, and expires. Its sound
-is a clip that devices fetch. At a pillar with an open incident a `normal` one waits until that has ended (core/ladder.py).
+is a clip that devices fetch. At a pillar with an open incident a `normal` one waits for the end of it (core/ladder.py).
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,9 @@
 """Text to clip: a child speaks, another makes packets of it. Also sound files to clips.
 
 The voice is espeak-ng in a child (protocols/espeak.py), or any program of the settings that reads text on stdin and
-writes a WAV on stdout. What must hold: at most CHILDREN_MAX of our children at a time, WAITING_MAX waiting; each bounded
-in time; whoever stops waiting stops his child. Why there is no sound is a SpeechError, never a fault of the broadcast:
-that goes as text.
+writes a WAV on stdout. What must hold: at most CHILDREN_MAX of our children at a time, WAITING_MAX waiting; each is
+bounded in time; whoever stops waiting stops his child. Why there is no sound is a SpeechError, never a fault of the
+broadcast: that goes as text.
 """
 
 import asyncio
