@@ -119,18 +119,16 @@ class ClipStore:
             os.utime(path)
 
     def _tidy(self, in_use: set[str]) -> int:
-        found = sorted(self._listed(), reverse=True)
-        oldest = time.time() - self._max_age_s
-        count = kept_bytes = removed = 0
+        found = sorted(self._listed())
+        count, held_bytes = len(found), sum(size for _, size, _ in found)
+        oldest_s = time.time() - self._max_age_s
         for used_s, size, path in found:
-            free = path.stem not in in_use
-            count, kept_bytes = count + 1, kept_bytes + size
-            if free and (count > self._max_clips or kept_bytes > self._max_bytes or used_s < oldest):
-                count, kept_bytes = count - 1, kept_bytes - size
+            fits = count <= self._max_clips and held_bytes <= self._max_bytes and used_s >= oldest_s
+            if not fits and path.stem not in in_use:
+                count, held_bytes = count - 1, held_bytes - size
                 self._cache.pop(path.stem, None)
                 path.unlink(missing_ok=True)
-                removed += 1
-        return removed
+        return len(found) - count
 
     def _listed(self) -> list[tuple[float, int, Path]]:
         found = []
