@@ -59,9 +59,11 @@ def coded(kind: str, codec_name: str, seconds: float = 1.0) -> bytes:
     """A file of another kind with a tone of 440 Hz."""
     file = io.BytesIO()
     with av.open(file, "w", format=kind) as out:
-        stream = out.add_stream(codec_name, rate=48_000, layout="mono")
-        resampler = av.AudioResampler(format=stream.codec_context.format.name, layout="mono", rate=48_000)
-        with av.open(io.BytesIO(wav(seconds))) as given:
+        stream = out.add_stream(codec_name, rate=48_000)
+        assert isinstance(stream, av.AudioStream)
+        stream.codec_context.layout = "mono"
+        resampler = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=48_000)
+        with av.open(io.BytesIO(wav(seconds)), "r") as given:
             for frame in given.decode(audio=0):
                 for piece in resampler.resample(frame):
                     out.mux(stream.encode(piece))
