@@ -26,6 +26,7 @@ import structlog
 from protocols import site as site_
 from protocols import up
 from protocols.down import ClipPart, Membership
+from protocols.rules import Rules
 from protocols.secret import hash_secret
 
 from . import __version__
@@ -45,14 +46,16 @@ from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .schedules import Schedules
 from .store import Store, open_store
-from .voice import wiring
+from .voice import recordings, wiring
 from .voice.announcements import Announcements
 from .voice.clip_server import ClipServer
 from .voice.clips import ClipStore
+from .voice.recordings import Recordings
 from .voice.room import VoiceRoom
 from .voice.speech import Speech
 
 DAEMON_USER: Final = "dispatchd"
+RECORDINGS_DIR: Final = "recordings"
 HELD_MAX: Final = 20_000
 """Memberships that wait for a reload; the oldest beyond are dropped and sent again by the core's own retry."""
 ACCESS_SETTLE_S: Final = 0.05
@@ -141,7 +144,7 @@ class Daemon:
                     await self._start_links(group, store, engine, Numbers(gen, start))
                     if self._voice is not None:
                         group.create_task(self._voice.run(), name="voice")
-                    console.attach(engine, store, sounds)
+                    console.attach(engine, store, self._recordings(group, store, engine), sounds)
                     schedules = Schedules(engine.settled, engine.tell, sounds.spoken, wall_ms)
                     group.create_task(schedules.run(), name="schedules")
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
@@ -218,6 +221,18 @@ class Daemon:
             return wiring.datagrams(self._config.voice)
         except wiring.VoiceError as error:
             raise StartError(str(error)) from error
+
+    def _recordings(self, group: asyncio.TaskGroup, store: Store, engine: Engine) -> Recordings:
+        """The folder of recordings and its index, tidied every hour."""
+        kept = Recordings(self._dir / RECORDINGS_DIR, store)
+
+        async def look() -> tuple[Rules, dict[str, list[str]]]:
+            async with engine.settled() as state:
+                return state.site.rules, {incident: list(names) for incident, names in state.holds.items()}
+
+        max_bytes = int(self._config.recordings.max_gb * 1e9)
+        group.create_task(recordings.keep(kept, look, max_bytes), name="recordings")
+        return kept
 
     async def _broker_address(self, group: asyncio.TaskGroup, engine: Engine, root: str) -> BrokerAddress:
         """Of the broker that runs already, or of one that is started and watched here."""

@@ -22,6 +22,7 @@ from .documents import (
     TaskDoc,
     UnitDoc,
 )
+from .recordings import QUERY, RecordingDoc
 from .replay import Replay
 
 PREFIX: Final = "/api/v1"
@@ -46,11 +47,13 @@ BroadcastList: Final = _list("BroadcastList", BroadcastDoc)
 TaskList: Final = _list("TaskList", TaskDoc)
 FaultList: Final = _list("FaultList", FaultDoc)
 MalformedList: Final = _list("MalformedList", MalformedDoc)
+RecordingList: Final = _list("RecordingList", RecordingDoc)
 
 
 class Route(Struct, frozen=True, kw_only=True):
     """One path. `handler` names a method of api.Handlers; `role` "" = no token needed; `query`: parameter → values,
-    the default first; `takes`: media type of a body that is no JSON."""
+    the default first; () = any text. A `media` that is not JSON is sent as it is; `takes`: media type of a body that is
+    no JSON."""
 
     path: str
     handler: str
@@ -132,6 +135,23 @@ def _reads() -> list[Route]:
             answer=NotHeardList,
             statuses=(422,),
             query={"rung": RUNGS},
+        ),
+        Route(
+            path="/recordings",
+            handler="recordings",
+            summary="Recordings, newest first: from and to in ms or ISO 8601; limit up to 1000, older ones with to",
+            answer=RecordingList,
+            statuses=(422,),
+            query=QUERY,
+        ),
+        Route(path="/recordings/{id}", handler="recording", summary="One recording", answer=RecordingDoc),
+        Route(
+            path="/recordings/{id}/sound",
+            handler="recording_sound",
+            summary="Its sound (Ogg Opus), whole or a range; that you listened is put on record before",
+            answer=bytes,
+            media="audio/ogg",
+            statuses=(206, 409, 410, 416, 507),
         ),
         Route(path="/operators/me", handler="me", summary="Who you are signed in as", answer=MeDoc),
         Route(path="/site", handler="site", summary="Your part of the site, without secrets", answer=Site),

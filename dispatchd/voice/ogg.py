@@ -6,8 +6,7 @@ Nothing is decoded. What must hold:
   - where packets are missing (loss, DTX), packets without content stand in their place (RFC 7845 section 4.1): the
     player conceals, and what follows is at its true time.
 
-These are pages of our own and not PyAV's: its muxer keeps the newest page back until the next one is full and cannot be
-told to write it by time, so a stream that falls silent before a kill loses more than the second that may be lost.
+These are pages of our own and not those of PyAV's muxer: docs/decisions/0004-own-ogg-pages.md.
 """
 
 import zlib
@@ -226,12 +225,16 @@ def read(path: Path) -> Iterator[Packet]:
 
 
 class Whole(NamedTuple):
-    """What is whole of a file: its tags, bytes, milliseconds of sound, and packets with something to hear."""
+    """What is whole of a file: its tags, bytes, milliseconds of sound, and packets with something to hear.
+
+    `ended`: it was closed; otherwise its end is missing.
+    """
 
     tags: dict[str, str]
     bytes: int
     ms: int
     frames: int
+    ended: bool = False
 
 
 def mend(path: Path) -> Whole:
@@ -239,11 +242,11 @@ def mend(path: Path) -> Whole:
     with path.open("r+b") as file:
         found = pages(file)
         tags = read_tags(found)
-        end = granule = frames = 0
+        end = granule = frames = flags = 0
         for page in found:
-            end, granule = page.end, page.granule
+            end, granule, flags = page.end, page.granule, page.flags
             frames += sum(not is_filler(opus) for opus in page.packets)
         if not end:
             raise OggError("no sound was written to it")
         file.truncate(end)
-    return Whole(tags, end, granule * 1000 // CLOCK_HZ, frames)
+    return Whole(tags, end, granule * 1000 // CLOCK_HZ, frames, bool(flags & LAST))

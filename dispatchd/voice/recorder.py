@@ -23,6 +23,7 @@ from dispatchd.core.inputs import Input, Recorded, RecordingFaulted
 from dispatchd.store.base import Recording, StoreError
 from protocols.voice import Frame
 
+from .about import About
 from .burst import Grant
 from .recordings import Recordings
 from .tape import LONGEST_MS, Label, Tape
@@ -41,13 +42,6 @@ UNINDEXED: Final = 1_000
 DAEMON_STOPPED: Final = "the daemon was stopped"
 
 log = structlog.get_logger("recorder")
-
-
-class About(NamedTuple):
-    """Whose a recording is, and what its talker is called."""
-
-    unit: str = ""
-    name: str = ""
 
 
 class _Began(NamedTuple):
@@ -96,7 +90,7 @@ class Recorder:
         self._unindexed: deque[Recording] = deque(maxlen=UNINDEXED)
         self._wake, self._stopping = Event(), Event()
         self._fault = ""
-        self._probe_s = 0.0
+        self._probe_s = self._index_s = 0.0
         self._tell: Callable[[Input], object] = post
         self._zone_now = zone()
 
@@ -143,8 +137,7 @@ class Recorder:
                 await asyncio.wait([work])
 
     def _work(self) -> None:
-        for row in self._recordings.adopt_newest():
-            self._made(row, core_ms=0)
+        self._adopt()
         while not self._stopping.is_set():
             self._wake.wait(TURN_S if self._busy else None)
             self._wake.clear()
@@ -152,6 +145,13 @@ class Recorder:
         self.turn()
         for key in list(self._tapes):
             self._end(key, 0, DAEMON_STOPPED)
+
+    def _adopt(self) -> None:
+        try:
+            for row, core_ms in self._recordings.adopt_newest():
+                self._made(row, core_ms)
+        except (OSError, StoreError) as error:
+            log.warning("files of the last start wait for the next one to be indexed", error=str(error))
 
     @property
     def _busy(self) -> bool:
@@ -167,7 +167,7 @@ class Recorder:
             if tape.ms >= LONGEST_MS:
                 self._tapes[key] = _Open(tape.next(part + 1), part + 1)
                 self._finish(tape, 0)
-        self._index_again()
+        self._index_again(now_s)
         if self._fault and now_s >= self._probe_s:
             self._probe(now_s)
 
@@ -229,13 +229,26 @@ class Recorder:
         try:
             self._recordings.keep(row)
         except StoreError as error:
-            log.warning("a recording is not in the index yet", recording=row.recording, error=str(error))
+            if not self._unindexed:
+                log.warning(
+                    "a recording is not in the index yet; tried again", recording=row.recording, error=error.what,
+                    do=error.next_step,
+                )  # fmt: skip
             self._unindexed.append(row)
+            self._index_s = self._clock() + PROBE_S
 
-    def _index_again(self) -> None:
-        """One a turn, so that a store that is full is not hammered."""
-        if self._unindexed:
-            self._index(self._unindexed.popleft())
+    def _index_again(self, now_s: float) -> None:
+        """All that wait, until one is refused: a store that takes nothing is not hammered."""
+        if now_s < self._index_s:
+            return
+        for _ in range(len(self._unindexed)):
+            row = self._unindexed[0]
+            try:
+                self._recordings.keep(row)
+            except StoreError:
+                self._index_s = now_s + PROBE_S
+                return
+            self._unindexed.popleft()
 
     def _faulted(self, error: OSError) -> None:
         why = f"{error.strerror or error} ({error.filename or self._recordings.folder})"

@@ -17,7 +17,7 @@ import structlog
 from dispatchd.clock import wall_ms
 from dispatchd.core import facts
 from dispatchd.core.facts import Ended, Merged
-from dispatchd.store.base import Recording, Store, StoreError
+from dispatchd.store.base import Recording, Sought, Store, StoreError
 from protocols.rules import Rules
 
 from . import ogg
@@ -84,6 +84,13 @@ def _too_old(row: Recording, now_ms: int, rules: Rules, ended: Mapping[str, int]
     return f"its incident ended more than {rules.record_days} days before"
 
 
+class Adopted(NamedTuple):
+    """A recording that a dead daemon left, and the core time at which it began."""
+
+    row: Recording
+    core_ms: int
+
+
 class Recordings:
     """Files and index together. Its methods block; call them in a thread."""
 
@@ -95,6 +102,14 @@ class Recordings:
         """Into the index. StoreError when it does not take it."""
         self._store.add_recording(row)
 
+    def sought(self, sought: Sought, limit: int) -> list[Recording]:
+        """The newest `limit` of these."""
+        return self._store.recordings(sought, limit)
+
+    def one(self, id_: str) -> Recording | None:
+        """Its row, also when its file was removed."""
+        return self._store.recording(id_)
+
     def file(self, row: Recording) -> Path | None:
         """Its file, if it is there."""
         path = self.folder / row.path
@@ -102,18 +117,18 @@ class Recordings:
 
     # --- what a dead daemon left --------------------------------------------------------------------------------
 
-    def adopt_newest(self) -> list[Recording]:
+    def adopt_newest(self) -> list[Adopted]:
         """Before anything is recorded: files without a row are mended and indexed."""
-        return [row for day in self._days()[-NEWEST_DAYS:] for row in self._adopt(day)]
+        return [one for day in self._days()[-NEWEST_DAYS:] for one in self._adopt(day)]
 
-    def adopt_older(self) -> list[Recording]:
+    def adopt_older(self) -> list[Adopted]:
         """The same of all other folders; nothing is recorded into these."""
-        return [row for day in self._days()[:-NEWEST_DAYS] for row in self._adopt(day)]
+        return [one for day in self._days()[:-NEWEST_DAYS] for one in self._adopt(day)]
 
     def _days(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("????-??-??") if path.is_dir())
 
-    def _adopt(self, day: Path) -> Iterator[Recording]:
+    def _adopt(self, day: Path) -> Iterator[Adopted]:
         for path in sorted(day.glob("r*.opus")):
             row = self._store.recording(path.stem)
             if row is None:
@@ -121,7 +136,7 @@ class Recordings:
             elif row.removed_ms:
                 path.unlink(missing_ok=True)
 
-    def _mended(self, path: Path) -> Iterator[Recording]:
+    def _mended(self, path: Path) -> Iterator[Adopted]:
         """Its row; none when nothing of it can be used."""
         try:
             whole = ogg.mend(path)
@@ -131,11 +146,12 @@ class Recordings:
             with contextlib.suppress(OSError):
                 path.rename(path.with_suffix(".broken"))
             return
+        why = "" if whole.ended else DAEMON_ENDED
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        row = label.row(whole, f"{path.parent.name}/{path.name}", digest, 0, DAEMON_ENDED)
+        row = label.row(whole, f"{path.parent.name}/{path.name}", digest, 0, why)
         self.keep(row)
         log.info("a recording that a dead daemon left was mended", recording=row.recording, ms=row.ms)
-        yield row
+        yield Adopted(row, label.core_ms)
 
     # --- what goes ----------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ def test_a_flipped_bit_ends_the_file_before_its_page(tmp_path: Path) -> None:
     damaged[-40] ^= 4
     path = tmp_path / "bit.opus"
     path.write_bytes(damaged)
-    assert ogg.mend(path)[1:] == (len(first), 500, 25)
+    assert ogg.mend(path)[1:] == (len(first), 500, 25, False)
 
 
 @pytest.mark.parametrize("content", [b"", b"OggS", b"RIFF" * 40, ogg.Stream({"A": "b"}, 1).head()])
