@@ -65,7 +65,9 @@ class Microphone(_Device):
 
 
 class Speaker(_Device):
-    """A sink of sound."""
+    """A sink of sound. `lead_ms`: how far what was written last may be ahead of what is audible."""
+
+    lead_ms: int = LEAD_MS
 
     @abstractmethod
     async def write(self, pcm: bytes) -> None:

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Final
 
-from devices.voice.lateness import PER_MS, Transits
+from devices.voice.lateness import JUMP_MS, PER_MS, Transits
 from devices.voice.slots import Conceal, Play, Recover, Silence, Slot
 from protocols.voice import CATCH_UP, FRAME_MS, LAST, Frame
 
@@ -266,8 +266,9 @@ class Stream:
         return None if quickest_ms is None else now_ms - ts / PER_MS - quickest_ms
 
     def _is_early(self, now_ms: float) -> bool:
+        """Further ahead than JUMP_MS is no delay but a jump of the talker's clock."""
         delay_ms = self._delay_ms(now_ms, self._ts)
-        return delay_ms is not None and delay_ms <= self._transits.lateness.target_ms - FRAME_MS
+        return delay_ms is not None and -JUMP_MS < delay_ms <= self._transits.lateness.target_ms - FRAME_MS
 
     def behind_ms(self, now_ms: float) -> float:
         """How much later than the network makes necessary this is played, as far as there is sound to make it up."""

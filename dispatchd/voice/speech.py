@@ -30,7 +30,7 @@ _packets: Final = msgspec.msgpack.Decoder(list[bytes])
 
 
 class SpeechError(Exception):
-    """Why there is no sound: a stable `code` (no-speech, bad-sound, too-long, busy) and a sentence with the next step."""
+    """Why there is no sound: a stable `code` (no-speech, bad-sound, too-long, busy) and a sentence."""
 
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
