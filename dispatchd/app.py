@@ -142,9 +142,12 @@ class Daemon:
                     await self._first_site(engine)
                     sounds = self._start_sounds(group, engine)
                     await self._start_links(group, store, engine, Numbers(gen, start))
+                    recordings_ = self._recordings(group, store, engine)
                     if self._voice is not None:
+                        recorder = wiring.recorder(self._voice, engine, recordings_, start)
+                        group.create_task(recorder.run(), name="recorder")
                         group.create_task(self._voice.run(), name="voice")
-                    console.attach(engine, store, self._recordings(group, store, engine), sounds)
+                    console.attach(engine, store, recordings_, sounds)
                     schedules = Schedules(engine.settled, engine.tell, sounds.spoken, wall_ms)
                     group.create_task(schedules.run(), name="schedules")
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")

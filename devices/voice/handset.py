@@ -9,10 +9,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from devices.events import BurstHeard, Play, Played, PlayerFailed
+from devices.events import BurstHeard, HowlHeard, Play, Played, PlayerFailed
 from devices.hardware import Feed, Say
+from devices.voice import words
 from devices.voice.capture import Capture, talk
+from devices.voice.duck import Duck
 from devices.voice.files import WavMicrophone
+from devices.voice.howl import HowlGuard
 from devices.voice.overlay import MAX_QUEUED, SIGNALS, Overlay, signal
 from devices.voice.pace import Pace
 from devices.voice.playout import VoicePlayer
@@ -57,9 +60,13 @@ class Handset:
         self._capture = Capture()
         self._pressed = asyncio.Event()
         self._meter = asyncio.Event()
+        self._duck = Duck()
+        self._guard = HowlGuard()
         self.overlay = Overlay()
         self.scanner = Scanner()
-        self._player = VoicePlayer(speaker, presented=self._presented, playout=self.overlay)
+        self._player = VoicePlayer(
+            speaker, presented=self._presented, played=self._duck.played, playout=self.overlay
+        )
         self._groups: dict[int, str] = {}
         self._playing: dict[int, str] = {}
         self._to_play: asyncio.Queue[tuple[Play, Feed]] = asyncio.Queue(MAX_QUEUED)
@@ -90,7 +97,7 @@ class Handset:
     async def _capturing(self) -> None:
         if not isinstance(self._microphone, WavMicrophone):
             async with self._microphone:
-                await talk(self._microphone, self._capture, self._sent)
+                await talk(self._microphone, self._capture, self._sent, cleaned=self._cleaned)
             return
         while True:
             await self._pressed.wait()
@@ -112,6 +119,18 @@ class Handset:
             for frame in capture.tick():
                 self._sent(frame)
             await pace.tick()
+
+    def _cleaned(self, pcm: bytes) -> bytes:
+        """Without our own loudspeaker in it; looked at only while somebody talks here."""
+        if self._capture.idle:
+            return pcm
+        clean, howl = self._guard.push(self._duck.hear(pcm))
+        if howl is not None:
+            muted = words.howling(howl.mute_ms)
+            self.tell("sound", muted.zh, muted.en)
+            if self._feed is not None:
+                self._feed(HowlHeard(howl.mute_ms))
+        return clean
 
     def _sent(self, frame: Frame) -> None:
         if self._say is not None:

@@ -26,7 +26,7 @@ from dispatchd.core.state import State
 from dispatchd.store.base import Recording, StoreError, StoreFull
 from protocols.site import Operator
 
-from . import broadcasts, heard, metrics, openapi, recordings, replay, routes
+from . import broadcasts, heard, metrics, openapi, recordings, replay, routes, talk
 from .documents import MalformedDoc
 from .errors import STARTING, ApiError, Problem, not_found
 from .feed import Feeds
@@ -35,6 +35,7 @@ from .ports import Engine, Journal, Malformed, Recordings, Sounds
 from .routes import PREFIX, ROUTES, RUNGS, Route
 from .signin import SignIn, bearer
 from .views import View, health_doc, site_doc
+from .voice_api import VoiceApi
 from .walls import WALLS, Scope
 
 log = structlog.get_logger("console")
@@ -52,6 +53,8 @@ NAMED: Final = {
     "unit": "units",
     "fault": "faults",
     "item": "items",
+    "group": "groups",
+    "groups": "groups",
 }
 """Field of a command → table its ids are in; an id beyond the operator's walls is answered 404."""
 NAMED_IN_TARGET: Final = {
@@ -60,7 +63,7 @@ NAMED_IN_TARGET: Final = {
     "devices": "fleet",
     "talk_groups": "talk_groups",
 }
-NOUNS: Final = {"fleet": "device", "talk_groups": "talk group"}
+NOUNS: Final = {"fleet": "device", "talk_groups": "talk group", "groups": "talk group"}
 """Table → what one of its entries is called where its plural does not say so."""
 _WALLS: Final[dict[str, Callable[[Scope, str], bool]]] = {
     **WALLS,
@@ -80,6 +83,7 @@ class Console:
         self.sign_in = SignIn()
         self.requests = metrics.Requests()
         self.feeds = Feeds()
+        self.voice = VoiceApi()
         self._seen: dict[str, float] = {}
         self.app = Guard(_starlette(self))
 
@@ -167,6 +171,14 @@ class Handlers:
             if doc is None:
                 raise not_found(noun(route.table), id_)
             return answer(doc)
+
+    async def members(self, request: Request, route: Route) -> Response:
+        id_ = request.path_params["id"]
+        async with self.scope(request, route) as (view, scope):
+            if not scope.group(id_):
+                raise not_found(noun(route.table), id_)
+            docs = [doc for doc in talk.member_docs(view.state, id_) if scope.device(doc.device)]
+            return answer(route.answer(view.now_ms, docs))
 
     async def not_heard(self, request: Request, route: Route) -> Response:
         id_, rung = request.path_params["id"], request.query_params.get("rung", RUNGS[0])
@@ -373,6 +385,7 @@ def _starlette(console: Console) -> Starlette:
     ]
     web.append(WebRoute("/metrics", _metrics(console), methods=["GET"]))
     web.append(WebSocketRoute(PREFIX + "/feed", console.feeds.endpoint(console.sign_in)))
+    web.append(WebSocketRoute(PREFIX + "/voice", console.voice.endpoint(console.sign_in)))
     problems = {ApiError: _problem, HTTPException: _http_problem, Exception: _bug}
     return Starlette(routes=web, exception_handlers=cast("Any", problems))
 

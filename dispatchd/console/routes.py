@@ -13,10 +13,12 @@ from .documents import (
     BroadcastDoc,
     DeviceDoc,
     FaultDoc,
+    GroupDoc,
     HealthDoc,
     IncidentDoc,
     MalformedDoc,
     MeDoc,
+    MemberDoc,
     NotHeardList,
     PatrolDoc,
     TaskDoc,
@@ -46,6 +48,8 @@ IncidentList: Final = _list("IncidentList", IncidentDoc)
 BroadcastList: Final = _list("BroadcastList", BroadcastDoc)
 TaskList: Final = _list("TaskList", TaskDoc)
 FaultList: Final = _list("FaultList", FaultDoc)
+GroupList: Final = _list("GroupList", GroupDoc)
+MemberList: Final = _list("MemberList", MemberDoc)
 MalformedList: Final = _list("MalformedList", MalformedDoc)
 RecordingList: Final = _list("RecordingList", RecordingDoc)
 
@@ -79,6 +83,7 @@ def _lists() -> list[Route]:
         "broadcasts": (BroadcastList, "Broadcasts with their ladders"),
         "tasks": (TaskList, "What a human must do because every machine route failed"),
         "faults": (FaultList, "The maintenance list"),
+        "groups": (GroupList, "Talk groups you may hear, with who talks there and who waits"),
     }
     return [
         Route(path=f"/{table}", handler="list", table=table, summary=summary, answer=answer)
@@ -135,6 +140,14 @@ def _reads() -> list[Route]:
             answer=NotHeardList,
             statuses=(422,),
             query={"rung": RUNGS},
+        ),
+        Route(path="/groups/{id}", handler="one", table="groups", summary="One talk group", answer=GroupDoc),
+        Route(
+            path="/groups/{id}/members",
+            handler="members",
+            table="groups",
+            summary="The devices of a talk group that are in your units, and whether they have sound",
+            answer=MemberList,
         ),
         Route(
             path="/recordings",

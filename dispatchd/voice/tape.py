@@ -18,7 +18,7 @@ from protocols.voice import CLOCK_HZ, Frame
 
 from . import ogg
 
-FLUSH_S: Final = 0.6
+FLUSH_S: Final = 0.4
 """Between writes; with HOLD_S and the recorder's turn no more than a second is lost with the process."""
 HOLD_S: Final = 0.1
 """Frames so young are kept back for one that was overtaken; what comes later still counts as lost."""

@@ -7,6 +7,7 @@ there is a link goes nowhere, for everybody is asked to join when the link stand
 import contextlib
 from contextlib import AbstractContextManager
 from socket import socket
+from zoneinfo import ZoneInfo
 
 from dispatchd.config import Voice
 from dispatchd.core.effects import Send, SendGroup
@@ -14,8 +15,11 @@ from dispatchd.engine import Engine
 from dispatchd.links.mqtt import MqttLink
 from protocols.down import Down
 
+from .about import about_of
 from .datagram import bind
 from .ears import Wires
+from .recorder import Recorder
+from .recordings import Recordings
 from .room import VoiceRoom
 
 
@@ -71,4 +75,14 @@ def room(voice: Voice, engine: Engine, lines: Lines, start: int, sock: socket | 
     made = VoiceRoom(wires, start, sock, voice.advertise or ((bound,) if bound else ()))
     made.address = bound
     engine.health.voice = made.counts
+    return made
+
+
+def recorder(voice: VoiceRoom, engine: Engine, kept: Recordings, start: int) -> Recorder:
+    """Listening at the relay from now on; its `run` writes."""
+    made = Recorder(
+        kept, start, engine.post, lambda grant: about_of(engine.unsettled, grant),
+        lambda: ZoneInfo(engine.unsettled.site.timezone),
+    )  # fmt: skip
+    voice.relay.taps.append(made)
     return made

@@ -87,6 +87,7 @@ async def test_answers_pass_their_schema(tmp_path: Path) -> None:
             "incidents": incident,
             "broadcasts": sent.json()["ids"]["broadcast"],
             "items": sent.json()["ids"]["broadcast"],
+            "groups": "north",
             "recordings": "r1",
         }
         for route in ROUTES:

@@ -143,7 +143,15 @@ async def test_another_voice_is_a_matter_of_the_settings(tmp_path: Path) -> None
     (tmp_path / "voice.wav").write_bytes(wav(1.0, 700))
     program = "import sys; open(sys.argv[1] + '/said', 'w').write(sys.stdin.read()); "
     program += "sys.stdout.buffer.write(open(sys.argv[1] + '/voice.wav', 'rb').read())"
-    settings = Settings(voice="command", command=(sys.executable, "-c", program, str(tmp_path),))
+    settings = Settings(
+        voice="command",
+        command=(
+            sys.executable,
+            "-c",
+            program,
+            str(tmp_path),
+        ),
+    )
     packets = await Speech(settings).say([Words("请拨打110", "zh")], "none")
     assert power_at(heard(packets)[2_000:14_000], 700) > 100
     assert (tmp_path / "said").read_text("utf-8") == "请拨打幺幺零"
@@ -156,7 +164,17 @@ async def test_another_voice_is_a_matter_of_the_settings(tmp_path: Path) -> None
         (Settings(voice="command", command=("/no/such/program",)), "cannot be started"),
         (Settings(voice="command", command=("false",)), "ended with code 1"),
         (Settings(voice="command", command=("cat",)), "no WAV"),
-        (Settings(voice="command", command=("sleep", "60",), timeout_s=1), "longer than 1 s"),
+        (
+            Settings(
+                voice="command",
+                command=(
+                    "sleep",
+                    "60",
+                ),
+                timeout_s=1,
+            ),
+            "longer than 1 s",
+        ),
     ],
 )
 async def test_without_a_voice_it_says_why(settings: Settings, words: str) -> None:
@@ -189,7 +207,16 @@ async def test_a_child_that_says_too_much_is_not_believed() -> None:
 
 
 async def test_the_line_for_the_voice_is_bounded() -> None:
-    speech = Speech(Settings(voice="command", command=("sleep", "60",), timeout_s=60))
+    speech = Speech(
+        Settings(
+            voice="command",
+            command=(
+                "sleep",
+                "60",
+            ),
+            timeout_s=60,
+        )
+    )
     tasks = [
         asyncio.create_task(speech.say([Words("x", "zh")], "none")) for _ in range(CHILDREN_MAX + WAITING_MAX)
     ]
