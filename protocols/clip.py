@@ -1,10 +1,11 @@
 """A clip: a piece of sound to be fetched and played, as Opus packets of 20 ms. How it is named, cut and summed. Pure.
 
-Both ends compute `digest` alike: SHA-256 of all packets, one after the other. The id of a clip is the first 32 hex digits
-of that, so the same sound has the same id and cannot be changed.
+Both ends compute `digest` alike: SHA-256 over every packet in order, each led by its length as two bytes, big-endian.
+The id of a clip is the first 32 hex digits of that, so the same sound has the same id and cannot be changed.
 """
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -24,6 +25,7 @@ def digest(frames: Iterable[bytes]) -> bytes:
     """SHA-256 of a clip's packets."""
     found = hashlib.sha256()
     for frame in frames:
+        found.update(struct.pack(">H", len(frame)))
         found.update(frame)
     return found.digest()
 
