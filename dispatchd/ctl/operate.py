@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from . import live, recordings, show, verbs, watch
+from . import groups, live, recordings, show, verbs, watch
 from .errors import BAD_FILE, NOT_ALL_HEARD, OK, USAGE, CliError
 from .shell import Shell, add_common
 from .verbs import Verb
@@ -59,6 +59,18 @@ def add(subparsers: Any) -> None:
             recordings.run,
         )
     )
+    talk_groups = _new(
+        verbs_of,
+        "groups",
+        "talk groups: who talks, who waits, who listens (通话组)",
+        "ctl groups",
+        groups.run_list,
+    )
+    groups.add_flags(talk_groups, groups.VERBS, _new)
+    floor = _new(
+        verbs_of, "floor", "the floor of a talk group (话权)", "ctl floor revoke station-1", groups.run_list
+    )
+    groups.add_flags(floor, groups.FLOOR_VERBS, _new)
     broadcast = _new(
         verbs_of, "broadcast", "one word to many (广播)", 'ctl broadcast "集合" --unit station-1', _broadcast
     )
