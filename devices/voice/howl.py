@@ -50,10 +50,11 @@ _FULL = FULL_SCALE * _HANN.sum() / 2
 
 @dataclass(frozen=True)
 class Howl:
-    """Found: where and how loud; from now on it is silent for MUTE_MS and softer by `softer_db` after that."""
+    """Found: where and how loud; from now on it is silent for `mute_ms` and softer by `softer_db` after that."""
 
     tone_hz: float
     level_dbfs: float
+    mute_ms: int
     softer_db: float
 
 
@@ -146,7 +147,7 @@ class HowlGuard:
         self.howls += 1
         self.softer_db = min(MOST_SOFTER_DB, self.softer_db + SOFTER_DB)
         self._mute_left_ms, self._calm_ms = MUTE_MS, 0
-        return Howl(tone_hz, level_dbfs, self.softer_db)
+        return Howl(tone_hz, level_dbfs, MUTE_MS, self.softer_db)
 
     def _give_back(self) -> None:
         self._calm_ms += FRAME_MS
