@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devices.outbox import Entry
+from protocols import down
 from protocols.types import Key, Position
 
 # ------------------------------------------------------------------------------------------------- events
@@ -110,6 +111,42 @@ class DutyKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectGroup:
+    """The user chooses which talk group he talks in."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFitted:
+    """This device has a microphone and a speaker: it is to be a radio. Fed once, before anything else."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSubscribed:
+    """The broker has taken the subscriptions that SubscribeVoice asked for, exactly these."""
+
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BurstHeard:
+    """The last sound of this burst has left the loudspeaker."""
+
+    group: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class HowlHeard:
+    """The microphone heard its own loudspeaker and is silent for so long."""
+
+    muted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """The player reached the end of `item`."""
 
@@ -133,6 +170,18 @@ class HardwareState:
     muted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MediaFitted:
+    """The device has sound both ways (the part `media`); said once, at its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSounds:
+    """What the control room sends is heard at the device, or has ended."""
+
+    on: bool
+
+
 Event = (
     Connected
     | Disconnected
@@ -149,9 +198,16 @@ Event = (
     | EmergencyDown
     | EmergencyUp
     | DutyKey
+    | SelectGroup
+    | VoiceFitted
+    | VoiceSubscribed
+    | BurstHeard
+    | HowlHeard
     | Played
     | PlayerFailed
     | HardwareState
+    | MediaFitted
+    | MediaSounds
 )
 
 # ------------------------------------------------------------------------------------------------ actions
@@ -197,13 +253,19 @@ class TryNextPath:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time."""
+    """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time.
+
+    `rank` as in devices/player.py: while an emergency or a call sounds, radio speech steps back.
+    With `frames` these Opus packets of 20 ms are the sound, tone and words in it; Played when the last was heard.
+    """
 
     item: str
     text: str
     lang: str
     volume_pct: int
     tone: str = ""
+    rank: int = 0
+    frames: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +297,126 @@ class Vibrate:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """The device's sound to the control room and back is open from now on, or closed. `quiet`: nothing is played."""
+
+    open: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAnswer:
+    """The daemon's answer to an offer of the part `media`."""
+
+    message: down.WebrtcAnswer
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """A line of the device's own log: `ev` and `t_ms` (monotonic) always, `site_ms` when known."""
 
     fields: dict[str, Any]
 
+
+# --- of a radio (devices/voice/): performed by the voice client ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The key is down, the floor is asked for: keep what is said, so that the first syllable is not lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTalking:
+    """The floor is ours: what was kept, and what is said from now on, is this burst."""
+
+    group: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishTalking:
+    """The key is up: send what was said to its end, flag the last frame."""
+
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTalking:
+    """Close the microphone, and send the sealed `last` frame of the burst before anything that follows is performed.
+
+    `last` None: the burst is dead or ended already, nothing of it is to be sent; burst 0: there was none.
+    """
+
+    burst: int
+    last: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """A short signal of the radio itself: granted, denied, revoked, pre-empted, lost."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellRadio:
+    """One line about the radio: `what` is talks, floor, group or carriage; shown, never spoken."""
+
+    what: str
+    text: str
+    text_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeardOut:
+    """This burst is over: nothing more of it is to be waited for."""
+
+    group: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class CatchingUp:
+    """What was said of this burst before has been asked for: its frames come faster than real time."""
+
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class UseAddresses:
+    """Where datagrams go from now on ("host:port"), in the daemon's order; none = there is no such carriage."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """`to`: index of an address, None = to all of them."""
+
+    sealed: bytes
+    to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeVoice:
+    """Frames by MQTT of these groups and no others; answered by VoiceSubscribed. Forgotten with the connection."""
+
+    groups: tuple[str, ...]
+
+
+VoiceAction = (
+    Listen
+    | StartTalking
+    | FinishTalking
+    | StopTalking
+    | Tone
+    | TellRadio
+    | HeardOut
+    | CatchingUp
+    | UseAddresses
+    | SendDatagram
+)
 
 Action = (
     Persist
@@ -252,5 +429,9 @@ Action = (
     | Light
     | ShowText
     | Vibrate
+    | Media
+    | TakeAnswer
     | Log
+    | SubscribeVoice
+    | VoiceAction
 )
