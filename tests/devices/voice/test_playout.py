@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from devices.voice.jitter import JitterBuffer
 from devices.voice.playout import Playout, VoicePlayer
 from devices.voice.sound import LEAD_MS, SILENCE, samples_of
 from devices.voice.synthetic import LoopSpeaker, NullSpeaker
@@ -140,6 +141,26 @@ def test_two_bursts_in_a_row_are_both_whole() -> None:
     heard, over = listen(Playout(), [*first, *second], 8_000)
     assert list(over) == [1, 2]
     assert likeness(np.concatenate([directly(first), directly(second)]), heard) > 0.93
+
+
+def test_a_burst_is_decoded_as_if_nobody_had_spoken_before() -> None:
+    """To the sample."""
+    first, second = said(SENTENCE, 1), said(sentence(8, seed=9), 2, at_ms=SENTENCE.size / 16 + 500)
+    heard, _ = listen(Playout(), [*first, *second], 8_000)
+    for burst in (first, second):
+        assert directly(burst).tobytes() in heard.tobytes()
+
+
+def test_what_no_decoder_takes_is_counted_and_filled() -> None:
+    playout = Playout(JitterBuffer(lambda _opus: 960))
+    spoilt = [
+        (at, frame if n % 10 else Frame(1, frame.seq, frame.ts, b"\xff" * 9, frame.flags))
+        for n, (at, frame) in enumerate(said(SENTENCE))
+    ]
+    heard, over = listen(playout, spoilt, 5_000)
+    assert playout.counts["undecodable"] == len(range(0, len(spoilt), 10))
+    assert list(over) == [1]
+    assert likeness(directly(said(SENTENCE)), heard) > 0.8
 
 
 def test_idle_gives_nothing() -> None:
