@@ -52,9 +52,9 @@ def test_what_is_hardly_audible_closes_nothing() -> None:
 
 def test_it_closes_and_opens_without_a_click() -> None:
     duck, heard = Duck(DuckSettings(tail_ms=100)), b""
-    for n, pcm in enumerate(frames_of(tone(200, 1.0))):
+    for n, pcm in enumerate(frames_of(tone(212, 1.0))):
         duck.played(LOUD[3] if 10 <= n < 15 else SILENCE)
         heard += duck.hear(pcm)
     sound = samples_of(heard).astype(float)
-    assert np.max(np.abs(np.diff(sound))) < 8_000 * 2 * np.pi * 200 / 16_000 + 8_000 / 80 + 2
+    assert np.max(np.abs(np.diff(sound))) < 8_000 * 2 * np.pi * 212 / 16_000 + 8_000 / 80 + 2
     assert not sound[11 * 320 : 20 * 320].any()

@@ -125,6 +125,14 @@ def test_catch_up_takes_two_thirds_of_the_time() -> None:
     assert over[1] == pytest.approx(9_000 / 1.5, abs=300)
 
 
+def test_the_last_syllable_is_whole_also_when_it_is_played_fast() -> None:
+    """On a network known to be quiet a burst may end while it is still made faster."""
+    quiet, sent = said(SENTENCE, 1), said(vowel(140.0, 2.0) * 9_000, 2)
+    held_up = [(4_500.0, frame) for _, frame in sent]
+    heard, _ = listen(Playout(), [*quiet, *held_up], 8_000)
+    assert directly(sent)[-100:].tobytes() in heard.tobytes()
+
+
 def test_a_pause_is_as_quiet_as_it_was() -> None:
     sound = np.concatenate([SENTENCE, np.zeros(16_000), SENTENCE])
     sent = said(sound)
