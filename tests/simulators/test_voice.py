@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from devices import events as ev
+from devices.credentials import Credentials
 from devices.voice.radio_events import Heard
 from devices.voice.sound import SoundFailed
+from protocols import down
 from protocols.opus import Decoder
 from protocols.voice import CATCH_UP, LAST, Frame
+from simulators.assemble import Manner, assemble
+from simulators.roster import Roster
 from simulators.voice import MAX_NOTED, Figures, SimVoice, encoded, from_wav, percentile, word
+from tests.devices.conftest import amqtt, free_port
+from tests.devices.voice.daemon import GROUP, daemon
 
 
 def heard(ts: int, *, burst: int = 1, flags: int = 0) -> Heard:
@@ -71,6 +77,33 @@ async def test_it_says_its_word_once_in_real_time_and_lets_go() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert not one.speak(packets), "switched off"
+
+
+async def test_one_of_a_fleet_talks_and_the_others_hear_every_frame(tmp_path: Path) -> None:
+    async with amqtt(free_port()) as port, daemon(port) as here:
+        url = [f"mqtt://127.0.0.1:{port}"]
+        people = [(Credentials(f"t-{n}", "terminal", url, "x"), "police") for n in (1, 2, 3)]
+        fleet = assemble(Roster(people, []), Manner(logs=tmp_path))
+        running = asyncio.create_task(fleet.run())
+        async with asyncio.timeout(20):
+            while fleet.online() != (3, 0):
+                await fleet.changed.wait()
+                fleet.changed.clear()
+            for credentials, _ in people:
+                group = down.TalkGroup(GROUP, "All")
+                await here.here.say(credentials.device, down.Membership(1, "pa-1", True, [GROUP], [group]))
+            await here.until(lambda: sum(one.address is not None for one in here.sessions.values()) == 3)
+            assert fleet.talk("t-1", word(400))
+            await here.until(lambda: len(here.frames) == 21)
+            await here.until(lambda: not here.talker)
+        assert fleet.devices["t-1"].voice is not None
+        async with asyncio.timeout(5):
+            while fleet.figures.frames_heard < 42:
+                await asyncio.sleep(0)
+        assert fleet.figures.listeners == {"t-2", "t-3"}
+        assert fleet.figures.mouth_to_ear_ms.total() == 42
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def test_out_of_coverage_nothing_is_heard() -> None:

@@ -142,6 +142,9 @@ async def test_lines_are_keys_of_the_radio() -> None:
     person.types("volume 30")
     assert person.handset.overlay.volume_pct == 30
     assert person.events[-1] == ev.HardwareState(None, 100, 100, 30)
+    person.types("mute")
+    assert person.handset.overlay.volume_pct == 0
+    person.types("unmute")
     for wrong in ("volume 101", "volume x", "group", "level up now"):
         person.types(wrong)
     assert person.handset.overlay.volume_pct == 30
