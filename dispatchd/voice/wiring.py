@@ -7,9 +7,9 @@ there is a link goes nowhere, for everybody is asked to join when the link stand
 import contextlib
 from contextlib import AbstractContextManager
 from socket import socket
-from zoneinfo import ZoneInfo
 
 from dispatchd.config import Voice
+from dispatchd.console.replay import site_zone
 from dispatchd.core.effects import Send, SendGroup
 from dispatchd.engine import Engine
 from dispatchd.links.mqtt import MqttLink
@@ -82,7 +82,7 @@ def recorder(voice: VoiceRoom, engine: Engine, kept: Recordings, start: int) -> 
     """Listening at the relay from now on; its `run` writes."""
     made = Recorder(
         kept, start, engine.post, lambda grant: about_of(engine.unsettled, grant),
-        lambda: ZoneInfo(engine.unsettled.site.timezone),
+        lambda: site_zone(engine.unsettled.site.timezone),
     )  # fmt: skip
     voice.relay.taps.append(made)
     return made
