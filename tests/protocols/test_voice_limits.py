@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices.voice import clips, hearing, keyring, participant, radio, route
+from devices.voice import clips, hearing, joining, keyring, participant, route
 from dispatchd.voice import datagram, limits, room
 from dispatchd.voice import keyring as daemon
 from protocols import voice_limits as v
@@ -14,10 +14,10 @@ PAIRS = {
     "C101": (v.REQUESTS, participant.REQUESTS),
     "T104": (v.T104_MS, participant.T104_MS),
     "C104": (v.POSITIONS, participant.POSITIONS),
-    "join first": (v.JOIN_FIRST_MS, radio.JOIN_FIRST_MS),
-    "join max": (v.JOIN_MAX_MS, radio.JOIN_MAX_MS),
-    "joins per s": (v.JOINS_PER_S, room.JOINS_PER_S),
-    "reset": (v.RESET_WITHIN_MS, radio.RESET_JITTER_MS),
+    "join first": (v.JOIN_FIRST_MS, joining.JOIN_FIRST_MS),
+    "join max": (v.JOIN_MAX_MS, joining.JOIN_MAX_MS),
+    "joins per s": (v.JOINS_PER_S, room.WORDS_PER_S),
+    "reset": (v.RESET_WITHIN_MS, joining.RESET_JITTER_MS),
     "former epoch": (v.FORMER_EPOCH_MS, keyring.FORMER_MS),
     "new epoch": (v.NEW_EPOCH_MS, daemon.SWITCH_MS),
     "ping idle": (v.PING_IDLE_MS, route.IDLE_MS),
