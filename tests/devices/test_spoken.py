@@ -1,7 +1,7 @@
 """A broadcast with its own sound, at a pure agent: fetched, verified, played to the end, and what happens when not."""
 
+import itertools
 import random
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -78,7 +78,7 @@ def test_what_is_missing_is_asked_for_again_and_more_slowly() -> None:
     times = [
         at for at, a in bench.done if isinstance(a, ev.Publish) and a.kind == "clip-request" and at > before
     ]
-    distances = [b - a for a, b in pairwise(times)]
+    distances = [b - a for a, b in itertools.pairwise(times)]
     assert distances == sorted(set(distances)), "each longer than the one before"
     assert max(distances) <= ASK_MAX_MS
 
