@@ -88,11 +88,10 @@ def test_after_a_new_connection_it_asks_at_once() -> None:
     bench.down(spoken())
     bench.down(part(0))
     bench.do(ev.Disconnected("daemon killed"))
+    bench.run(5_000)
+    assert len(asked(bench)) == 1, "without a connection nothing is asked"
     bench.connect()
     assert asked(bench)[1:] == [[1, 2]]
-    bench.do(ev.Disconnected("daemon killed"))
-    bench.run(5_000)
-    assert len(asked(bench)) == 2, "without a connection nothing is asked"
 
 
 @pytest.mark.parametrize(("life_ms", "within_ms"), [(3_600_000, CLIP_WITHIN_MS), (20_000, 10_000)])
@@ -165,7 +164,6 @@ def test_a_cancelled_broadcast_is_not_fetched_any_more() -> None:
     bench.run(2 * CLIP_WITHIN_MS)
     assert not bench.plays()
     assert len(asked(bench)) == 1
-    assert bench.agent._clips.held_bytes == 0
 
 
 def test_the_second_of_two_with_one_sound_has_it_too() -> None:
