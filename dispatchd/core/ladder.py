@@ -244,7 +244,7 @@ def why_not(state: State, ladder: Ladder, place: Place) -> str:
     if ladder.expired:
         return "expired"
     if held_back(state, ladder, place):
-        return "incident"
+        return "incident-open"
     if live is None or not live.online:
         return "offline"
     return "no-answer" if place.route or place.tries > 1 else ""
