@@ -94,7 +94,13 @@ def add(subparsers: Any) -> None:
     )
     verbs.add_flags(broadcast, (*verbs.BROADCAST, *verbs.SOUND, verbs.NO_WAIT))
     talk.add_live_flags(
-        _new(verbs_of, "live", "your voice to many, now (现场广播)", "ctl live word.wav --to all", talk.run_live)
+        _new(
+            verbs_of,
+            "live",
+            "your voice to many, now (现场广播)",
+            "ctl live word.wav --to all",
+            talk.run_live,
+        )
     )
     say = _new(
         verbs_of, "say", "say something to somebody (语音广播)", 'ctl say "请到东门集合" --to station-1', _say

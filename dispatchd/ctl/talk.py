@@ -57,7 +57,9 @@ def run_live(shell: Shell) -> int:
     fields = {name: getattr(args, name) for name in ("text", "priority", "drill")}
     opened = shell.client.command("broadcast-live", {**fields, "target": target})
     broadcast, args.group = opened["ids"]["broadcast"], opened["ids"]["group"]
-    shell.say(shell.t(f"现场广播 {broadcast},通话组 {args.group}", f"Live broadcast {broadcast} in {args.group}"))
+    shell.say(
+        shell.t(f"现场广播 {broadcast},通话组 {args.group}", f"Live broadcast {broadcast} in {args.group}")
+    )
     time.sleep(JOIN_S)
     try:
         with asyncio.Runner() as runner:
