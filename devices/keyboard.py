@@ -31,6 +31,7 @@ from devices.events import (
 from devices.hardware import Display, Feed, Key, Lamp, Sensors, Speaker, Vibrator
 from devices.voice.radio import Radio
 from protocols.types import Position
+from protocols.voice import FRAME_MS
 
 if TYPE_CHECKING:  # numpy and the codecs are for those who have sound
     from devices.voice.handset import Handset
@@ -109,7 +110,12 @@ class KeyboardHardware:
     def attach(self, handset: "Handset", radio: Callable[[], Radio | None]) -> None:
         """This terminal has real sound; `radio` tells what its lines ask."""
         self._handset, self._radio = handset, radio
-        handset.overlay.volume_pct = self._state.volume_pct or 0
+        self._set_loudness()
+
+    def _set_loudness(self) -> None:
+        """Of the radio; what the agent plays brings its own."""
+        if self._handset is not None:
+            self._handset.overlay.volume_pct = 0 if self._state.muted else self._state.volume_pct or 0
 
     @property
     def keys(self) -> Key:
@@ -139,11 +145,14 @@ class KeyboardHardware:
 
     def play(self, play: Play, feed: Feed) -> None:
         tone = f"♪{play.tone} " if play.tone else ""
+        clip_s = len(play.frames) * FRAME_MS / 1000
+        if clip_s:
+            tone = f"♫{clip_s:.1f} s "
         self._tell("voice", f"{tone}{play.text} ({play.volume_pct} %)")
         if self._handset is not None and self._handset.plays(play):
             self._handset.play(play, feed)
             return
-        length_s = min(MAX_SPEECH_S, 0.3 + SPEECH_S_PER_CHAR * len(play.text))
+        length_s = clip_s or min(MAX_SPEECH_S, 0.3 + SPEECH_S_PER_CHAR * len(play.text))
         handle = asyncio.get_running_loop().call_later(length_s, feed, Played(play.item))
         self._playing = (play.item, handle)
 
@@ -234,11 +243,11 @@ class KeyboardHardware:
                     self._state = HardwareState(
                         old.position, old.battery_pct, old.signal_pct, old.volume_pct, word == "mute"
                     )
+                    self._set_loudness()
                     return True
                 case "volume", [volume] if 0 <= int(volume) <= 100:
                     self._state = replace(old, volume_pct=int(volume))
-                    if self._handset is not None:
-                        self._handset.overlay.volume_pct = int(volume)
+                    self._set_loudness()
                     return True
                 case "position", [lat, lon]:
                     position = Position(float(lat), float(lon), 10.0)

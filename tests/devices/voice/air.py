@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from devices import events as ev
-from devices.voice.radio import Heard, Joined, Linked, Radio, Told, Unlinked
+from devices.voice.radio import Radio
+from devices.voice.radio_events import Heard, Joined, Linked, Told, Unlinked
 from protocols import codec, down, up, voice
 from protocols.errors import ProtocolError
 from protocols.sframe import Opener, Sealer, kid_of
@@ -90,6 +91,7 @@ class Air:
         self.queue: list[tuple[str, int]] = []
         self.released: dict[str, int] = {}
         self.answers = True
+        self.denies = ""
         self.dropped: list[str] = []
         self.passed: list[tuple[str, int, int]] = []
         self.kept: list[Frame] = []
@@ -321,6 +323,9 @@ class Air:
 
     def _asked(self, name: str, request: up.FloorRequest) -> None:
         if request.ref <= self.released.get(name, -1):
+            return
+        if self.denies:
+            self.tell(name, down.FloorDeny(GROUP, request.ref, self.denies))
             return
         if self.talker == name:
             if request.ref == self.ref:
