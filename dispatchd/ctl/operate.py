@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from . import live, recordings, show, verbs, watch
+from . import groups, listen, live, recordings, show, talk, verbs, watch
 from .errors import BAD_FILE, NOT_ALL_HEARD, OK, USAGE, CliError
 from .shell import Shell, add_common
 from .verbs import Verb
@@ -57,6 +57,36 @@ def add(subparsers: Any) -> None:
             "what was said, newest first; one of them, also as a file (录音)",
             "ctl recordings r3-17 --out word.opus",
             recordings.run,
+        )
+    )
+    talk_groups = _new(
+        verbs_of,
+        "groups",
+        "talk groups: who talks, who waits, who listens (通话组)",
+        "ctl groups",
+        groups.run_list,
+    )
+    groups.add_flags(talk_groups, groups.VERBS, _new)
+    floor = _new(
+        verbs_of, "floor", "the floor of a talk group (话权)", "ctl floor revoke station-1", groups.run_list
+    )
+    groups.add_flags(floor, groups.FLOOR_VERBS, _new)
+    talk.add_flags(
+        _new(
+            verbs_of,
+            "talk",
+            "say a sound file in a talk group (讲话)",
+            "ctl talk station-1 word.wav",
+            talk.run,
+        )
+    )
+    listen.add_flags(
+        _new(
+            verbs_of,
+            "listen",
+            "keep what is said in talk groups as a WAV file (收听)",
+            "ctl listen station-1 heard.wav --for 60",
+            listen.run,
         )
     )
     broadcast = _new(
