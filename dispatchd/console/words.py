@@ -43,6 +43,7 @@ _WORD_ZH: Final = {
     "muted": "静音",
     "refused": "拒绝",
     "left": "已离开",
+    "incident-open": "该处有警情",
     "police": "民警",
     "auxiliary": "辅警",
     "volunteer": "志愿者",

@@ -23,6 +23,7 @@ from . import (
     incident_commands,
     intercom,
     ladder,
+    live,
     owner,
     records,
     rings,
@@ -239,7 +240,10 @@ def _task_done(turn: Turn, by: str, asked: c.DoneTask) -> Done | Refusal:
 
 
 def _cancel(turn: Turn, by: str, asked: c.CancelBroadcast) -> Done | Refusal:
-    return broadcasts.cancel(turn, by, asked.broadcast)
+    done = broadcasts.cancel(turn, by, asked.broadcast)
+    if isinstance(done, Done):
+        live.said(turn, turn.state.broadcasts[asked.broadcast], by)
+    return done
 
 
 _COMMANDS: Final[dict[type[Any], Callable[[Turn, str, Any], Done | Refusal]]] = {
@@ -265,6 +269,8 @@ _COMMANDS: Final[dict[type[Any], Callable[[Turn, str, Any], Done | Refusal]]] = 
     c.SignOut: incident_commands.sign_out,
     c.DoneTask: _task_done,
     c.BroadcastText: broadcasts.send,
+    c.BroadcastLive: live.begin,
+    c.EndLive: live.end,
     c.CancelBroadcast: _cancel,
     c.Resend: _resend,
     c.RequestFloor: floor_inputs.request_floor,
@@ -340,6 +346,8 @@ def _forget_due(turn: Turn, id_: str) -> None:
 def _expiry_due(turn: Turn, item: str) -> None:
     ladder.expiry_due(turn, item)
     broadcasts.expired(turn, item)
+    if (broadcast := turn.state.broadcasts.get(item)) is not None and broadcast.state == "expired":
+        live.said(turn, broadcast, "time")
 
 
 _TIMERS: Final[dict[str, Callable[[Turn, str], None]]] = {
@@ -385,5 +393,6 @@ _ROUTES: Final[dict[type[Any], Callable[[Turn, Any], Done | Refusal | None]]] = 
     i.MediaRefused: floor_inputs.media_refused,
     i.Recorded: records.made,
     i.RecordingFaulted: records.faulted,
+    i.LiveRecorded: live.recorded,
     i.Tick: _tick,
 }
