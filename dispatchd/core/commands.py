@@ -422,12 +422,12 @@ class ClearFault(_Command, tag="clear-fault", frozen=True):
 
 
 Command = (
-    Accept | CallMore | Ring | StandDown | SetSilent | SetHazard | Note | Ask | HandOff | ConfirmHandOff | HandOver
-    | End | Split | Merge | Lamp | VerifyFirst | Drill | Relieve | TakeRelief | SignOut | DoneTask | BroadcastText
-    | BroadcastLive | EndLive | CancelBroadcast | Resend | RequestFloor | ReleaseFloor | RevokeFloor | OpenGroup | CloseGroup | AddMembers
-    | RemoveMembers | PatchGroups | UnpatchGroup | MuteDevice | OpenMicrophone | TalkBack | PatchIn | Listened
-    | HoldIncident | SetEntry | RemoveEntry | ApplySite | SetSecret | SetDuty | SetDutyLevel
-    | ConfirmDevice | SetConfig | ClearFault
+    Accept | CallMore | Ring | StandDown | SetSilent | SetHazard | Note | Ask | HandOff | ConfirmHandOff
+    | HandOver | End | Split | Merge | Lamp | VerifyFirst | Drill | Relieve | TakeRelief | SignOut
+    | DoneTask | BroadcastText | BroadcastLive | EndLive | CancelBroadcast | Resend | RequestFloor
+    | ReleaseFloor | RevokeFloor | OpenGroup | CloseGroup | AddMembers | RemoveMembers | PatchGroups
+    | UnpatchGroup | MuteDevice | OpenMicrophone | TalkBack | PatchIn | Listened | HoldIncident | SetEntry
+    | RemoveEntry | ApplySite | SetSecret | SetDuty | SetDutyLevel | ConfirmDevice | SetConfig | ClearFault
 )  # fmt: skip
 
 RANK: Final = {"viewer": 0, "operator": 1, "duty-leader": 2, "admin": 3}

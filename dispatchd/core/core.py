@@ -77,11 +77,9 @@ class Core:
     def carry_over(self, old: State) -> None:
         """After a failed commit: what devices and operators said of themselves (volatile) is still so."""
         state = self.state
-        for device, live in state.live.items():
+        for device, now in state.live.items():
             if (known := old.live.get(device)) is not None:
-                state.live[device] = msgspec.structs.replace(
-                    known, online=live.online, watching=live.watching
-                )
+                state.live[device] = msgspec.structs.replace(known, online=now.online, watching=now.watching)
         state.sessions = {
             name: session for name, session in old.sessions.items() if name in state.site.operator
         }

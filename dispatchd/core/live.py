@@ -52,7 +52,9 @@ def end(turn: Turn, by: str, asked: c.EndLive) -> Done | Refusal:
     """It has been said; the voice room's recording of it is awaited."""
     broadcast = turn.state.broadcasts.get(asked.broadcast)
     if broadcast is None or not commands_unit(turn, by, broadcast.unit):
-        return Refusal("unknown-broadcast", f"there is no broadcast {asked.broadcast} in your unit; see `broadcasts`")
+        return Refusal(
+            "unknown-broadcast", f"there is no broadcast {asked.broadcast} in your unit; see `broadcasts`"
+        )
     if not broadcast.live or broadcast.said_ms or broadcast.state != "open":
         return Refusal("not-live", f"broadcast {asked.broadcast} is not being said live")
     said(turn, broadcast, by)
