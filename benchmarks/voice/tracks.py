@@ -1,4 +1,4 @@
-"""The plain way to give sound to many by aiortc: a track of its own for every listener, fed with av.Packet[Any].
+"""The plain way to give sound to many by aiortc: a track of its own for every listener, fed with av.Packet.
 `python -m benchmarks.voice.tracks`.
 
 open     a UDP port that takes frames
@@ -15,7 +15,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from .ears import HOST
 from .orders import serve
 
-NAME: Final = "an av.Packet[Any] track per listener in aiortc"
+NAME: Final = "an av.Packet track per listener in aiortc"
 TIME_BASE: Final = fractions.Fraction(1, 48_000)
 SAMPLES: Final = 960
 WAITING_MAX: Final = 50
