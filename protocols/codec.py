@@ -16,6 +16,8 @@ from .types import Key
 
 MAX_UP_BYTES: Final = 16 * 1024
 """A longer up message is refused unread."""
+MAX_DOWN_BODY_BYTES: Final = 48 * 1024
+"""The same of a down message's body: the longest are parts of a clip."""
 
 _encoder = msgspec.msgpack.Encoder()
 _UP: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in up.KINDS.items()}
@@ -54,12 +56,12 @@ def decode_down(kind: str, body: bytes, *, group: bool = False) -> down.Down:
     decoder = (_GROUP if group else _DOWN).get(kind)
     if decoder is None:
         raise ProtocolError("unknown-kind", f"{kind[:40]!r} is no down kind of version 1")
-    return _decode(decoder, kind, body)  # type: ignore[no-any-return]
+    return _decode(decoder, kind, body, MAX_DOWN_BODY_BYTES)  # type: ignore[no-any-return]
 
 
-def _decode(decoder: Any, kind: str, data: bytes) -> Any:
-    if len(data) > MAX_UP_BYTES:
-        raise ProtocolError("oversize", f"{len(data)} bytes are more than a message has ({MAX_UP_BYTES})")
+def _decode(decoder: Any, kind: str, data: bytes, limit: int = MAX_UP_BYTES) -> Any:
+    if len(data) > limit:
+        raise ProtocolError("oversize", f"{len(data)} bytes are more than a message has ({limit})")
     try:
         return decoder.decode(data)
     except _UNREADABLE as error:

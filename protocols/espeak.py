@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _rate(text: str) -> int:
-    if not MIN_RATE_WPM <= int(text) <= MAX_RATE_WPM:
+    if not text.isdecimal() or not MIN_RATE_WPM <= int(text) <= MAX_RATE_WPM:
         raise argparse.ArgumentTypeError(
             f"{text} is not within {MIN_RATE_WPM} and {MAX_RATE_WPM} words a minute"
         )

@@ -6,7 +6,7 @@ their rule's name (protocols/rules.py).
 
 from typing import Final, NamedTuple
 
-from .codec import MAX_UP_BYTES
+from .codec import MAX_DOWN_BODY_BYTES, MAX_UP_BYTES
 from .envelope import MAX_DOWN_BYTES
 from .prompts import NOT_DELIVERED_AFTER_MS, SPOKEN_FOR_MS, WAIT_EVERY_MS
 from .rules import Rules
@@ -45,7 +45,9 @@ TABLE: Final = (
         "max_up_bytes", MAX_UP_BYTES, "bytes", "device", "the longest up payload; longer is refused unread"
     ),
     Limit("max_down_bytes", MAX_DOWN_BYTES, "bytes", "daemon", "the longest down payload, envelope included"),
-    Limit("max_down_body_bytes", MAX_UP_BYTES, "bytes", "daemon", "the longest body inside an envelope"),
+    Limit(
+        "max_down_body_bytes", MAX_DOWN_BODY_BYTES, "bytes", "daemon", "the longest body inside an envelope"
+    ),
     Limit("keep_alive_s", KEEP_ALIVE_S, "s", "device", "MQTT keep-alive; the will fires after 1.5 of it"),
     Limit(
         "reconnect_first_s",

@@ -105,10 +105,6 @@ class Rules(Struct, frozen=True, forbid_unknown_fields=True):
     floor_grace_s: Annotated[
         float, _seconds("T3: sound after a revoke is still passed on for so long", 0, 10)
     ] = 3
-    preempt_grace_s: Annotated[
-        float,
-        _seconds("the same when an emergency or a higher rank takes the floor: it waits for nobody", 0, 10),
-    ] = 0
     end_of_media_s: Annotated[float, _seconds("T1: no sound for so long ends the burst", 0.5, 60)] = 4
     grant_repeat_s: Annotated[float, _seconds("T20: granted is said again until sound comes", 0.2, 10)] = 1
     grant_repeats: Annotated[int, _number("C20: and after so many times the floor is free again", 1, 10)] = 3

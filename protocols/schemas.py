@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from . import kinds
-from .down import Receipted
+from .down import Clip, Receipted, TalkGroup
 from .envelope import Envelope
 from .fields import meaning
 from .types import Key, Position
@@ -36,7 +36,11 @@ def schema_name(type_: type[Struct]) -> str:
 
 def structs() -> list[type[Struct]]:
     """Every struct of the wire, once, in the order of the document."""
-    return list(dict.fromkeys([Envelope, Key, Position, Receipted, *(kind.type for kind in kinds.ALL)]))
+    return list(
+        dict.fromkeys(
+            [Envelope, Key, Position, Receipted, Clip, TalkGroup, *(kind.type for kind in kinds.ALL)]
+        )
+    )
 
 
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from dispatchd.core import facts as f
+from dispatchd.core import voice_facts as v
 from dispatchd.core.facts import Candidate, Fact
 from protocols.prompts import PROMPTS
 
@@ -85,6 +86,21 @@ _WORD_ZH: Final = {
     "verify-over": "核实时限已到",
     "stood-down by the owner": "处置人已解除",
     "order": "处置人下令",
+    "released": "讲完",
+    "end-of-media": "无声音",
+    "no-media": "未开口",
+    "revoked": "被收回",
+    "restart": "服务重启",
+    "emergency-floor": "紧急",
+    "normal": "普通",
+    "imminent-peril": "危急",
+    "pre-empted": "被紧急讲话抢占",
+    "too-long": "讲话超时",
+    "no-permission": "无讲话权",
+    "unreadable": "声音无法识别",
+    "ended": "警情结束",
+    "alarm": "报警",
+    "incident": "警情",
     "operator": "指挥员下令",
 }
 
@@ -277,6 +293,36 @@ def _shown(name: str, value: Any, *, zh: bool) -> str:
     return word(str(value)) if zh and name not in ("text", "note", "detail") else str(value)
 
 
+def _muted(fact: v.DeviceMuted) -> Words:
+    if fact.on:
+        return Words(f"{fact.by} 禁言 {fact.device}", f"{fact.by} muted {fact.device}")
+    return Words(f"{fact.by} 解除 {fact.device} 的禁言", f"{fact.by} lets {fact.device} talk again")
+
+
+def _intercom(fact: v.IntercomChanged) -> Words:
+    """Who hears the pillar, who talks to it, whether the group does."""
+    hears = names(fact.hears)
+    zh = f"{fact.device} 对讲:{hears} 在听" + (f",{fact.back[1:]} 喊话" if fact.back else "")
+    en = f"the sound of {fact.device} goes to {hears}" + (
+        f", {fact.back[1:]} talks back" if fact.back else ""
+    )
+    if fact.patched:
+        return Words(zh + ",已接入通话组", en + ", the talk group hears it")
+    return Words(zh + (",静默" if fact.silent else ""), en + (", silent" if fact.silent else ""))
+
+
+def _recordings(fact: v.RecordingsFaulted) -> Words:
+    if fact.why:
+        return Words(f"录音无法保存:{fact.why}", f"recordings cannot be written: {fact.why}")
+    return Words("录音恢复正常", "recordings are written again")
+
+
+def _hold(fact: v.HoldSet) -> Words:
+    if fact.on:
+        return Words(f"{fact.by} 保留材料:{fact.hold}", f"{fact.by} holds the record: {fact.hold}")
+    return Words(f"{fact.by} 解除保留:{fact.hold}", f"{fact.by} released the hold: {fact.hold}")
+
+
 _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.Started: _plain(
         "第 {start} 次启动,代次 {gen},版本 {code}", "start {start}, generation {gen}, code {code}"
@@ -379,6 +425,38 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.TaskDone: _plain("{by} 完成任务 {task}", "{by} did task {task}"),
     f.BroadcastOpened: _broadcast,
     f.BroadcastCancelled: _plain("{by} 取消广播", "{by} cancelled the broadcast"),
+    v.TalkGroupOpened: _plain(
+        "通话组 {group}({name})建立,成员 {members}", "talk group {group} ({name}) opened for {members}"
+    ),
+    v.TalkGroupClosed: _plain("通话组 {group} 关闭({by})", "talk group {group} closed ({by})"),
+    v.MembersChanged: _plain(
+        "通话组 {group}:加入 {added},离开 {removed}({by})",
+        "talk group {group}: joined {added}, left {removed} ({by})",
+    ),
+    v.GroupsPatched: _plain("{by} 将通话组 {groups} 并接", "{by} patched the talk groups {groups} together"),
+    v.GroupUnpatched: _plain(
+        "{by} 将通话组 {group} 拆出", "{by} took the talk group {group} out of its patch"
+    ),
+    v.DeviceMuted: _muted,
+    v.FloorTaken: _plain(
+        "{talker} 在 {via} 讲话({priority},{listeners} 方在听)",
+        "{talker} talks in {via} ({priority}, {listeners} listen)",
+    ),
+    v.FloorFreed: _plain("{talker} 讲话结束:{why}", "{talker} has stopped talking: {why}"),
+    v.FloorRevoked: _plain(
+        "收回 {talker} 的话权:{cause} {by}", "the floor was taken from {talker}: {cause} {by}"
+    ),
+    v.FloorQueued: _plain("{talker} 排队等话权", "{talker} waits for the floor"),
+    v.FloorUnqueued: _plain("{talker} 不再排队:{why}", "{talker} waits no more: {why}"),
+    v.IntercomOpened: _plain("{device} 对讲接通({by})", "the sound of {device} is open ({by})"),
+    v.IntercomChanged: _intercom,
+    v.IntercomClosed: _plain("{device} 对讲关闭:{why}", "the sound of {device} is closed: {why}"),
+    v.RecordingMade: _plain(
+        "录音 {recording}:{talker},{ms},{why}", "recording {recording}: {talker}, {ms}, {why}"
+    ),
+    v.RecordingsFaulted: _recordings,
+    v.RecordingPlayed: _plain("{by} 收听录音 {recording}", "{by} listened to recording {recording}"),
+    v.HoldSet: _hold,
     f.BroadcastClosed: _plain(
         "广播结束({state}),{not_heard} 台未收到", "broadcast {state}, {not_heard} have not heard"
     ),

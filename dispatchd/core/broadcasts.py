@@ -61,7 +61,7 @@ def resolve(turn: Turn, operator: str, target: Target) -> tuple[list[Device], li
     ]
     named = set(target.devices)
     wanted = [d for d in own if d.kind == "terminal" or target.pillars or d.id in named]
-    in_group = {d for g in target.talk_groups for d in turn.index.tree.members.get(g, ())}
+    in_group = {d for g in target.talk_groups for d in turn.index.members(g)}
     chosen = {d.id: d for d in wanted if _named(turn, d, target) or d.id in in_group}
     unplaced = _area(turn, wanted, target, chosen)
     if len(chosen) > ADDRESSEES_MAX:

@@ -17,18 +17,23 @@ from . import (
     broadcasts,
     care,
     devices,
+    floor,
+    floor_inputs,
     fold,
     incident_commands,
+    intercom,
     ladder,
     owner,
+    records,
     rings,
     site_commands,
+    talk_groups,
 )
 from . import commands as c
 from . import facts as f
 from . import inputs as i
 from .commands import Done, Refusal
-from .effects import SyncAccess
+from .effects import SyncAccess, SyncVoice
 from .fold.ladder import ROUTED
 from .index import Index, rebuild
 from .levels import commands_unit, may_do
@@ -53,6 +58,7 @@ class Core:
         self.state.now_ms = turn.now
         result = _ROUTES[type(asked)](turn, asked)
         _tell_pillars(turn)
+        _follow_incidents(turn)
         return Decision(turn.facts, turn.effects, result)
 
     def apply(self, fact: f.Fact, now_ms: int, seq: int = 0) -> None:
@@ -94,6 +100,27 @@ def _tell_pillars(turn: Turn) -> None:
                 care.refresh(turn, incident)
             elif incident is not None:
                 care.after_end(turn, incident)
+
+
+FOLLOWED: Final = (
+    f.IncidentOpened | f.Answered | f.PatrolLost | f.StoodDown | f.Ended | f.Merged | f.SplitOff | f.SilentSet
+    | f.OwnerTook | f.OwnerLost
+)  # fmt: skip
+"""Facts after which an incident's talk group or its pillar's intercom may be another."""
+
+
+def _follow_incidents(turn: Turn) -> None:
+    """Who responds and who owns decides who hears whom; who is gone talks no more."""
+    touched = [fact.incident for fact in turn.facts if isinstance(fact, FOLLOWED)]
+    touched += [fact.into for fact in turn.facts if isinstance(fact, f.Merged)]
+    touched += [id_ for fact in turn.facts if isinstance(fact, f.Relieved) for id_ in fact.incidents]
+    for id_ in dict.fromkeys(touched):
+        if (incident := turn.state.incidents.get(id_)) is not None:
+            talk_groups.follow(turn, incident)
+            intercom.follow(turn, incident.device)
+    for fact in turn.facts:
+        if isinstance(fact, f.DeviceOffline):
+            floor.left(turn, fact.device, at_once=False)
 
 
 # --- devices ----------------------------------------------------------------------------------------------------
@@ -155,6 +182,10 @@ _SAID: Final[dict[type[Any], Callable[[Turn, str, Any], None]]] = {
     up.Reply: alarms.said_reply,
     up.Duty: _duty,
     up.Applied: devices.said_applied,
+    up.FloorRequest: floor_inputs.said_request,
+    up.FloorRelease: floor_inputs.said_release,
+    up.FloorQueuePositionRequest: floor_inputs.said_position,
+    up.Howling: floor_inputs.said_howling,
 }
 
 
@@ -223,6 +254,21 @@ _COMMANDS: Final[dict[type[Any], Callable[[Turn, str, Any], Done | Refusal]]] = 
     c.BroadcastText: broadcasts.send,
     c.CancelBroadcast: _cancel,
     c.Resend: _resend,
+    c.RequestFloor: floor_inputs.request_floor,
+    c.ReleaseFloor: floor_inputs.release_floor,
+    c.RevokeFloor: floor_inputs.revoke_floor,
+    c.OpenGroup: talk_groups.open_group,
+    c.CloseGroup: talk_groups.close_group,
+    c.AddMembers: talk_groups.add_members,
+    c.RemoveMembers: talk_groups.remove_members,
+    c.PatchGroups: talk_groups.patch,
+    c.UnpatchGroup: talk_groups.unpatch,
+    c.MuteDevice: talk_groups.mute,
+    c.OpenMicrophone: intercom.open_microphone,
+    c.TalkBack: intercom.talk_back,
+    c.PatchIn: intercom.patch_in,
+    c.Listened: records.listened,
+    c.HoldIncident: records.hold,
     c.SetEntry: site_commands.set_entry,
     c.RemoveEntry: site_commands.remove_entry,
     c.ApplySite: site_commands.apply_site,
@@ -246,7 +292,9 @@ def _started(turn: Turn, started: i.DaemonStarted) -> None:
     """First input of a life: everything open is armed; who was on line has presence_dead_s to be heard again."""
     site_commands.bootstrap(turn, started.admin_hash)
     turn.record(f.Started(started.start, started.gen, started.code))
+    floor.restarted(turn)
     turn.do(SyncAccess())
+    turn.do(SyncVoice())
 
 
 def _store_failed(turn: Turn, failed: i.StoreFailed) -> None:
@@ -297,6 +345,7 @@ _TIMERS: Final[dict[str, Callable[[Turn, str], None]]] = {
     "question": care.question_due,
     "verify": incident_commands.verify_due,
     "forget": _forget_due,
+    "floor": floor.due,
 }
 
 
@@ -316,5 +365,11 @@ _ROUTES: Final[dict[type[Any], Callable[[Turn, Any], Done | Refusal | None]]] = 
     i.DaemonStarted: _started,
     i.LinkUp: _link_up,
     i.StoreFailed: _store_failed,
+    i.VoiceJoined: floor_inputs.voice_joined,
+    i.OperatorHears: floor_inputs.operator_hears,
+    i.MediaHeard: floor_inputs.media_heard,
+    i.MediaRefused: floor_inputs.media_refused,
+    i.Recorded: records.made,
+    i.RecordingFaulted: records.faulted,
     i.Tick: _tick,
 }

@@ -20,6 +20,8 @@ from .turn import Turn
 HELLO_TTL_MS: Final = 30_000
 SETTINGS_TTL_MS: Final = 0
 SETTINGS_RETRY_MAX_MS: Final = 300_000
+SCAN_INCIDENT, SCAN_ALL, SCAN_OPENED, SCAN_UNIT = 90, 80, 70, 60
+"""Which of several talk groups a terminal plays first: the higher."""
 KEEP_MS: Final = up.KEEP_RECEIPTED_DAYS * 86_400_000
 
 
@@ -140,7 +142,7 @@ def refresh_membership(turn: Turn, device: str) -> bool:
     entry = turn.state.site.device.get(device)
     if entry is None:
         return False
-    wanted = (entry.patrol, _duty_of(turn, entry), sorted(turn.index.tree.groups.get(device, ())))
+    wanted = (entry.patrol, _duty_of(turn, entry), turn.index.groups_of(device))
     settings = settings_of(turn.state, device)
     if settings.membership_version and wanted == (settings.patrol, settings.on_duty, settings.groups):
         return False
@@ -181,7 +183,25 @@ def send_settings(turn: Turn, device: str) -> None:
 
 def _membership(turn: Turn, device: str) -> down.Membership:
     s = settings_of(turn.state, device)
-    return down.Membership(s.membership_version, s.patrol, s.on_duty, s.groups)
+    return down.Membership(s.membership_version, s.patrol, s.on_duty, s.groups, _talk(turn, s.groups))
+
+
+def _talk(turn: Turn, groups: list[str]) -> list[down.TalkGroup]:
+    """The same groups as a radio needs them: what is heard first stands first."""
+    return sorted((_talk_group(turn, g) for g in groups), key=lambda one: (-one.scan, one.group))
+
+
+def _talk_group(turn: Turn, group: str) -> down.TalkGroup:
+    """An incident first, then the channel of all, then what operators opened, then the smaller units."""
+    talk = turn.state.talk.get(group)
+    if talk is not None and talk.incident:
+        silent = turn.state.incidents[talk.incident].silent
+        return down.TalkGroup(group, talk.name, SCAN_INCIDENT, True, talk.incident, silent)
+    entry = turn.index.tree.talk.get(group)
+    if entry is None:
+        return down.TalkGroup(group, talk.name if talk else "", SCAN_OPENED)
+    depth = len(turn.index.chain(entry.unit))
+    return down.TalkGroup(group, entry.name, SCAN_ALL if depth == 1 and entry.units else SCAN_UNIT - depth)
 
 
 def said_applied(turn: Turn, device: str, said: up.Applied) -> None:

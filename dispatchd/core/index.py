@@ -12,12 +12,13 @@ from msgspec import Struct
 from protocols import site as site_
 from protocols.rules import Rules
 
-from .state import Incident, Ladder, Registry, State
+from .state import Incident, Ladder, Registry, State, Talk
 
 
 class Tree(Struct):
-    """The units as one tree, and who belongs where."""
+    """The units as one tree, and who belongs where. `talk`: the site's talk groups, and one for each unit without."""
 
+    talk: dict[str, site_.TalkGroup]
     ancestors: dict[str, list[str]]
     terminals: dict[str, list[str]]
     members: dict[str, list[str]]
@@ -34,6 +35,7 @@ class Index:
         self.heap: list[tuple[int, str, str]] = []
         self.pending: dict[str, set[str]] = defaultdict(set)
         self.open_at: dict[str, set[str]] = defaultdict(set)
+        self.joined: dict[str, set[str]] = defaultdict(set)
 
     # timers
 
@@ -75,6 +77,29 @@ class Index:
             cache[unit] = _rules(self._state.site, self.chain(unit))
         return cache[unit]
 
+    # talk groups
+
+    def groups_of(self, device: str) -> list[str]:
+        """The talk groups a device is in, sorted."""
+        talk = self._state.talk
+        site = (g for g in self.tree.groups.get(device, ()) if g not in talk or device not in talk[g].without)
+        return sorted({*site, *self.joined.get(device, ())})
+
+    def members(self, group: str) -> list[str]:
+        """The devices in a talk group; empty for one that is not there."""
+        own = self.tree.members.get(group, [])
+        talk = self._state.talk.get(group)
+        if talk is None:
+            return own
+        known = set(own)
+        return [d for d in own if d not in talk.without] + [d for d in talk.members if d not in known]
+
+    def joined_changed(self, talk: Talk, added: list[str], removed: list[str]) -> None:
+        for device in added:
+            self.joined[device].add(talk.group)
+        for device in removed:
+            self.joined[device].discard(talk.group)
+
     # incidents
 
     def open_incidents(self) -> list[Incident]:
@@ -98,12 +123,28 @@ def _tree(site: Registry) -> Tree:
     for device in site.device.values():
         if device.patrol is not None:
             terminals[device.patrol].append(device.id)
-    members = {group.id: _members(site, group, ancestors) for group in site.talk_group.values()}
+    talk = _talk_groups(site)
+    members = _all_members(site, talk, ancestors)
     groups: dict[str, list[str]] = defaultdict(list)
     for group, devices in members.items():
         for id_ in devices:
             groups[id_].append(group)
-    return Tree(ancestors, dict(terminals), members, dict(groups), {})
+    return Tree(talk, ancestors, dict(terminals), members, dict(groups), {})
+
+
+def _talk_groups(site: Registry) -> dict[str, site_.TalkGroup]:
+    """Those of the site; and for each unit that has none of just itself, one of its own id and name."""
+    covered = {
+        group.units[0] for group in site.talk_group.values() if len(group.units) == 1 and not group.devices
+    }
+    own = {
+        unit.id: site_.TalkGroup(
+            id=unit.id, name=unit.name, name_en=unit.name_en, unit=unit.id, units=[unit.id]
+        )
+        for unit in site.unit.values()
+        if unit.id not in covered
+    }
+    return {**own, **site.talk_group}
 
 
 def _ancestors(units: dict[str, site_.Unit], unit: str) -> list[str]:
@@ -115,15 +156,23 @@ def _ancestors(units: dict[str, site_.Unit], unit: str) -> list[str]:
     return chain
 
 
-def _members(site: Registry, group: site_.TalkGroup, ancestors: dict[str, list[str]]) -> list[str]:
-    units = set(group.units)
-    named = set(group.devices)
-    return [
-        device.id
-        for device in site.device.values()
-        if device.id in named
-        or (device.kind == "terminal" and not units.isdisjoint(ancestors.get(device.unit, ())))
-    ]
+def _all_members(
+    site: Registry, talk: dict[str, site_.TalkGroup], ancestors: dict[str, list[str]]
+) -> dict[str, list[str]]:
+    """Talk group → its devices: terminals of its units with all below, and those it names."""
+    of_unit: dict[str, list[str]] = defaultdict(list)
+    named: dict[str, list[str]] = defaultdict(list)
+    members: dict[str, list[str]] = {id_: [] for id_ in talk}
+    for group in talk.values():
+        for unit in group.units:
+            of_unit[unit].append(group.id)
+        for device in group.devices:
+            named[device].append(group.id)
+    for entry in site.device.values():
+        units = ancestors.get(entry.unit, ()) if entry.kind == "terminal" else ()
+        for group_id in {g for unit in units for g in of_unit.get(unit, ())}.union(named.get(entry.id, ())):
+            members[group_id].append(entry.id)
+    return members
 
 
 def _rules(site: Registry, chain: list[str]) -> Rules:
@@ -163,11 +212,19 @@ def rebuild(state: State, now_ms: int) -> Index:
         _rebuild_ladder(index, ladder, now_ms)
     for broadcast in state.broadcasts.values():
         index.arm(now_ms, "forget", broadcast.broadcast)
+    _rebuild_voice(index, state, now_ms)
     for id_ in state.verify:
         index.arm(now_ms, "verify", id_)
     for id_, settings in state.settings.items():
         index.arm(max(now_ms, settings.next_ms), "settings", id_)
     return index
+
+
+def _rebuild_voice(index: Index, state: State, now_ms: int) -> None:
+    for talk in state.talk.values():
+        index.joined_changed(talk, talk.members, [])
+    for group in state.floors:
+        index.arm(now_ms, "floor", group)
 
 
 def _rebuild_ladder(index: Index, ladder: Ladder, now_ms: int) -> None:

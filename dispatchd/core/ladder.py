@@ -22,7 +22,7 @@ from .turn import Turn
 ROUTES: Final = ("other-terminal", "talk-group", "task")
 RESEND_MAX: Final = 200
 """Items sent to one device at its hello; the rest follow by their own retry."""
-PASSING: Final = frozenset({"alert", "prompt", "lamp"})
+PASSING: Final = frozenset({"alert", "prompt", "lamp", "microphone"})
 """Items that come again and again: out of the state when they expire; the journal keeps them."""
 TELLING: Final = frozenset({"prompt", "lamp"})
 """What people at a pillar see or hear."""
@@ -266,7 +266,7 @@ def _group(turn: Turn, ladder: Ladder, place: Place) -> str:
     """Only a broadcast is said to a group: a call must not be taken by one it was not for."""
     if ladder.kind != "broadcast":
         return ""
-    return next(iter(turn.index.tree.groups.get(place.device, ())), "")
+    return next(iter(turn.index.groups_of(place.device)), "")
 
 
 def _take(turn: Turn, ladder: Ladder, number: int, to: str, devices: list[str]) -> None:

@@ -48,7 +48,10 @@ class Registry(Struct):
 
 
 class Live(Struct):
-    """*Volatile* but for `online`: what was last heard of a device, and when (core time, 0 = never)."""
+    """*Volatile* but for `online`: what was last heard of a device, and when (core time, 0 = never).
+
+    `carriage` of its voice ("" = none); `floor_ref` and `released_ref`: the last it asked for the floor by, and let go.
+    """
 
     online: bool = False
     heard_ms: int = 0
@@ -63,6 +66,9 @@ class Live(Struct):
     volume_pct: int | None = None
     muted: bool = False
     watching: bool = False
+    carriage: str = ""
+    floor_ref: int = 0
+    released_ref: int = -1
 
 
 class Settings(Struct):
@@ -292,6 +298,79 @@ class Session(Struct):
     seen_ms: int = 0
 
 
+class Talk(Struct):
+    """A talk group that an incident or an operator made; or what they changed of one of the site (`name` "").
+
+    `members` came to it beside those the site names, `without` were taken out.
+    """
+
+    group: str
+    unit: str = ""
+    name: str = ""
+    incident: str = ""
+    members: list[str] = []
+    without: list[str] = []
+    drill: bool = False
+
+
+class Asking(Struct):
+    """A request that waits for a floor."""
+
+    talker: str
+    ref: int
+    via: str
+    priority: str
+    rank: int
+    since_ms: int
+
+
+class Floor(Struct):
+    """话权 of a talk group, or of several patched together. See the table in floor.py.
+
+    `burst` 0 = idle; `ended` is the last one. *Volatile*: `heard_ms` (sound came, 0 = not yet), `repeats`, `next_ms`.
+    """
+
+    group: str
+    burst: int = 0
+    talker: str = ""
+    ref: int = 0
+    via: str = ""
+    groups: list[str] = []
+    priority: str = "normal"
+    rank: int = 0
+    incident: str = ""
+    ambient: bool = False
+    granted_ms: int = 0
+    until_ms: int = 0
+    revoke_ms: int = 0
+    queue: list[Asking] = []
+    ended: int = 0
+    heard_ms: int = 0
+    repeats: int = 0
+    next_ms: int = 0
+    not_for: list[str] = []
+
+
+class Intercom(Struct):
+    """The sound of a pillar in the control room. `hears`: operators who get it by themselves; `back`: who talks back.
+
+    `patched`: the incident's talk group hears the pillar while nobody talks there, and is heard at it. `tone`: opened
+    without an alarm.
+    """
+
+    device: str
+    incident: str
+    burst: int
+    opened_ms: int
+    hears: list[str] = []
+    patched: bool = False
+    silent: bool = False
+    back: str = ""
+    back_burst: int = 0
+    tone: bool = False
+    drill: bool = False
+
+
 class State(Struct):
     """Everything. `seq` is the journal row it includes; `now_ms` the core time of the last fact."""
 
@@ -314,4 +393,14 @@ class State(Struct):
     faults: dict[str, Fault] = {}
     verify: dict[str, Verify] = {}
     sessions: dict[str, Session] = {}
+    talk: dict[str, Talk] = {}
+    patches: list[list[str]] = []
+    floors: dict[str, Floor] = {}
+    burst: int = 0
+    muted: list[str] = []
+    intercoms: dict[str, Intercom] = {}
+    hearing: dict[str, list[str]] = {}
+    """*Volatile*: talk groups that an operator's voice sessions hear."""
+    holds: dict[str, list[str]] = {}
+    recordings_fault: str = ""
     reliefs: dict[str, str] = {}

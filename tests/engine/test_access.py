@@ -33,11 +33,11 @@ def test_only_devices_with_a_secret_are_let_in() -> None:
 
 def test_a_member_reads_his_talk_groups_until_they_change() -> None:
     ledger = site_with_secrets("radio-1")
-    assert access_of(ledger.core.state, "dispatch/v1", DAEMON).devices["radio-1"].groups == ("all",)
+    assert access_of(ledger.core.state, "dispatch/v1", DAEMON).devices["radio-1"].groups == ("all", "station")
     batch = ledger.decide([OperatorAsked(ADMIN, RemoveEntry("talk_group", "all"))], 3, 3)
     assert isinstance(batch.decisions[0].result, Done)
     assert any(isinstance(effect, SyncAccess) for effect in batch.decisions[0].effects)
-    assert access_of(ledger.core.state, "dispatch/v1", DAEMON).devices["radio-1"].groups == ()
+    assert "all" not in access_of(ledger.core.state, "dispatch/v1", DAEMON).devices["radio-1"].groups
 
 
 def test_a_removed_device_is_not_let_in_and_its_secret_is_gone() -> None:

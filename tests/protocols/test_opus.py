@@ -2,8 +2,10 @@
 
 import array
 import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -64,6 +66,23 @@ def test_found_without_importing_pyav() -> None:
     assert said.stdout.startswith(b"libopus 1.")
 
 
+def test_a_library_that_does_not_load_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "av").mkdir()
+    (tmp_path / "av" / "__init__.py").touch()
+    (tmp_path / "av.libs").mkdir()
+    (tmp_path / "av.libs" / "libopus-0.so").write_text("no library")
+    program = "import protocols.opus as o\ntry: o.Encoder()\nexcept o.OpusMissing as e: print(e)"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert b"libopus-0.so cannot be used as libopus" in said.stdout
+    assert b"pip install av" in said.stdout
+
+
 def test_voice_comes_back_as_it_was() -> None:
     """Aligned by the encoder's look-ahead, the decoded vowel is the vowel."""
     encoder, decoder = Encoder(dtx=False), Decoder()
@@ -82,6 +101,13 @@ def test_duration_of_a_packet(frame_ms: int) -> None:
         packet = encoder.encode(frame)
         assert samples_48k(packet) == 48 * frame_ms
         assert len(decoder.decode(packet)) == 32 * frame_ms
+
+
+def test_bitrate_is_what_was_asked_for() -> None:
+    for bitrate_bps in (12_000, 32_000):
+        encoder = Encoder(bitrate_bps=bitrate_bps, dtx=False)
+        size = sum(len(encoder.encode(frame)) for frame in frames_of(VOICE))
+        assert size * 8 / 2.0 == pytest.approx(bitrate_bps, rel=0.25)
 
 
 def test_a_lost_packet_is_better_recovered_than_concealed() -> None:

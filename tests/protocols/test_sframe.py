@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols import sframe
+from protocols import sframe, voice
 from protocols.errors import ProtocolError
 from protocols.sframe import Headers, Opener, Sealer, derive, kid_of, read_header
 from protocols.voice import MAX_SEALED_BYTES
@@ -113,6 +113,12 @@ def test_counter_starts_at_zero_never_repeats_and_ends() -> None:
     for _ in range(2):
         with pytest.raises(sframe.CounterExhausted):
             last.seal(b"one too many")
+
+
+def test_the_longest_voice_frame_fits() -> None:
+    top = 2**32 - 1
+    longest = voice.encode(voice.Frame(top, top, top, bytes(voice.MAX_OPUS_BYTES), 255))
+    assert len(sealer_at(2**64 - 1, BASE_KEY, sframe.MAX_COUNTER - 1).seal(longest)) <= MAX_SEALED_BYTES
 
 
 def test_too_long_a_frame_is_refused_at_both_ends() -> None:

@@ -191,6 +191,6 @@ def test_any_text_is_sayable(text: str) -> None:
 
 
 def test_a_long_run_takes_no_time() -> None:
-    """Nothing in the expression backtracks: 100,000 characters of each kind go through at once."""
+    """Nothing in the expression backtracks: 30,000 characters of each kind go through at once."""
     for piece in ("1", "1-", "a", "A", "a-1", "1:", "1.", "0734-", "-", "电"):
-        assert len(speakable(piece * (100_000 // len(piece)))) <= 200_000
+        assert len(speakable(piece * (30_000 // len(piece)))) <= 60_000

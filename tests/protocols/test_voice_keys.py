@@ -71,6 +71,7 @@ def test_any_bytes_are_refused_with_a_code(ephemeral: bytes, sealed: bytes) -> N
 @pytest.mark.parametrize(
     "public",
     [b"", bytes(65), b"\4" + bytes(64), b"\4" + b"\xff" * 64, PAIR.public[:64], b"\2" + PAIR.public[1:33]],
+    ids=["nothing", "zeros", "origin", "off the curve", "cut", "compressed"],
 )
 def test_what_is_no_point(public: bytes) -> None:
     with pytest.raises(ProtocolError) as error:

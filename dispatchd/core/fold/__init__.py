@@ -8,11 +8,11 @@ from dispatchd.core import facts as f
 from dispatchd.core.index import Index
 from dispatchd.core.state import State
 
-from . import broadcast, incidents, ladder, owner, presence, rings, site
+from . import broadcast, incidents, ladder, owner, presence, rings, site, voice
 from .table import FOLDS, key_text, settings_of
 
 __all__ = ["FOLDS", "apply", "key_text", "settings_of"]
-ROOMS = (site, presence, incidents, owner, rings, ladder, broadcast)
+ROOMS = (site, presence, incidents, owner, rings, ladder, broadcast, voice)
 """Importing them filled the table."""
 
 

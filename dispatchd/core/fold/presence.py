@@ -16,6 +16,8 @@ PRESENCE_LOOK_MS: Final = 5000
 def _online(state: State, index: Index, fact: f.DeviceOnline, now: int) -> None:
     live = state.live.setdefault(fact.device, Live())
     live.online, live.heard_ms, live.changed_ms = True, now, now
+    if fact.boot != live.boot:
+        live.floor_ref, live.released_ref = 0, -1
     live.conn, live.boot, live.firmware = fact.conn, fact.boot, fact.firmware or live.firmware
     if not live.watching:
         live.watching = True
@@ -25,4 +27,4 @@ def _online(state: State, index: Index, fact: f.DeviceOnline, now: int) -> None:
 @folds(f.DeviceOffline)
 def _offline(state: State, index: Index, fact: f.DeviceOffline, now: int) -> None:
     live = state.live.setdefault(fact.device, Live())
-    live.online, live.changed_ms = False, now
+    live.online, live.changed_ms, live.carriage = False, now, ""
