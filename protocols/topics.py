@@ -7,6 +7,9 @@ from .errors import ProtocolError
 from .types import ID_PATTERN
 
 DEFAULT_ROOT: Final = "dispatch/v1"
+VOICE: Final = "voice"
+"""Kind of the topics that carry a sealed frame and nothing else, no message and no envelope: `up/voice`, a talk group's
+`voice`, and `down/voice` (what one device asked for by `catch-up`)."""
 _ID = re.compile(ID_PATTERN)
 _ROOT = re.compile(r"[a-z0-9-]{1,32}(/[a-z0-9-]{1,32}){0,7}")
 
@@ -69,7 +72,7 @@ def group_filter(root: str, talk_group: str) -> str:
 
 def group_voice(root: str, talk_group: str) -> str:
     """Frames of the MQTT carriage: subscribed only by those on it, so it lies outside `group_filter`."""
-    return f"{root}/g/{require_id(talk_group)}/voice"
+    return f"{root}/g/{require_id(talk_group)}/{VOICE}"
 
 
 def daemon_filters(root: str) -> tuple[str, str]:

@@ -41,6 +41,7 @@ class SetFloor(Struct, frozen=True, omit_defaults=True):
     ended: int = 0
     not_for: tuple[str, ...] = ()
     drill: bool = False
+    grace_ms: int = 0
 
 
 class SyncVoice(Struct, frozen=True):

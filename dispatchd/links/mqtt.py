@@ -7,6 +7,10 @@ acknowledged, counted and kept for a while.
 Down: everything goes in an envelope whose number only grows: `start` (counted by the store) above, a counter below.
 While there is no connection effects are dropped: what matters is an obligation of the core, which sends it again.
 
+Voice takes a way of its own: sealed frames (`up/voice`) and the messages of up.Voice go to `on_voice_payload` and
+`on_voice`, never to the engine, and nobody waits for them; frames go out at QoS 0, and only as fast as the connection
+takes them.
+
 The connection is clean every time and made anew by our own loop, with a fresh client, so nothing of an older one comes
 back. Reconnecting waits between RECONNECT_MIN_S and RECONNECT_MAX_S, doubled and jittered.
 """
@@ -17,7 +21,7 @@ import random
 import ssl
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast, get_args
 from urllib.parse import urlsplit
 
 import gmqtt
@@ -36,6 +40,8 @@ CONNECT_TIMEOUT_S: Final = 10.0
 KEEPALIVE_S: Final = 10
 OUTSTANDING_MAX: Final = 20_000
 """Publishes the broker has not acknowledged; above it more are dropped and counted, and sent again when due."""
+VOICE_BUFFER_BYTES: Final = 64 * 1024
+"""Not taken by the connection yet; above it voice is dropped and counted, for sound that comes late is worthless."""
 RECEIPTS_MAX: Final = 200
 """Keys in one receipt; more make a second one."""
 MQTT_311: Final = 4
@@ -44,6 +50,7 @@ REFUSED: Final = 0x80
 NEVER: Final = -2
 """gmqtt reconnects while failures <= this; -1 would be for ever."""
 
+_VOICE: Final = frozenset(get_args(up.Voice))
 log = structlog.get_logger("link")
 
 
@@ -101,6 +108,8 @@ class MqttLink:
         self.connected = asyncio.Event()
         self.on_change: Callable[[bool], None] = lambda _up: None
         self.on_malformed: Callable[[str, bytes, ProtocolError], None] = lambda _topic, _payload, _error: None
+        self.on_voice: Callable[[str, up.Voice], None] = lambda _device, _message: None
+        self.on_voice_payload: Callable[[str, bytes], None] = lambda _device, _sealed: None
 
     # --- down ---------------------------------------------------------------------------------------------------
 
@@ -130,6 +139,22 @@ class MqttLink:
         client.publish(topic(self._root, to, kind), sealed, qos=1)
         self.counts["down"] += 1
 
+    def publish_voice(self, group: str, sealed: bytes) -> None:
+        """A frame to those of a talk group who hear it by MQTT."""
+        self._voice(topics.group_voice(self._root, group), sealed)
+
+    def publish_voice_to(self, device: str, sealed: bytes) -> None:
+        """A frame to one device alone (catch-up)."""
+        self._voice(topics.down(self._root, device, topics.VOICE), sealed)
+
+    def _voice(self, topic: str, sealed: bytes) -> None:
+        client = self._client
+        if client is None or client._connection._transport.get_write_buffer_size() > VOICE_BUFFER_BYTES:
+            self.counts["voice_dropped"] += 1
+            return
+        client.publish(topic, sealed, qos=0)
+        self.counts["voice"] += 1
+
     # --- up -----------------------------------------------------------------------------------------------------
 
     async def _received(self, _client: Any, topic: str, payload: bytes, _qos: int, _properties: Any) -> int:
@@ -140,6 +165,10 @@ class MqttLink:
             if where.kind == "presence":
                 await self._tell(PresenceSeen(where.device, codec.decode_presence(payload)))
                 return 0
+            if where.kind == topics.VOICE:
+                self.counts["up_voice"] += 1
+                self.on_voice_payload(where.device, payload)
+                return 0
             message = codec.decode_up(where.kind, payload)
         except ProtocolError as error:
             self._unreadable(topic, payload, error)
@@ -148,6 +177,9 @@ class MqttLink:
             return 0
         if type(message) is up.State:
             self._tell_state(where.device, message)
+            return 0
+        if type(message) in _VOICE:
+            self.on_voice(where.device, cast("up.Voice", message))
             return 0
         try:
             await self._tell(DeviceSaid(where.device, message))

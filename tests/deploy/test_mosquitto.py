@@ -41,7 +41,7 @@ def test_the_member_of_a_talk_group_is_written_as_dispatchd_writes_him() -> None
     ours = mosquitto.render_acl(Access(topics.DEFAULT_ROOT, grant, {"t-001": grant}))
     shown = [line.removeprefix("# ") for line in ACL.splitlines() if line.startswith(("# user", "# topic"))]
     assert "\n".join(shown) in ours
-    assert len(shown) == 2
+    assert len(shown) == 3
 
 
 def test_its_limits_are_those_of_our_own_broker(tmp_path: Path) -> None:

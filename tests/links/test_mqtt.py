@@ -340,6 +340,86 @@ async def test_without_a_connection_effects_are_dropped_and_counted() -> None:
     assert link.counts == {"down_dropped": 2}
 
 
+# --- voice ------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+async def test_voice_goes_to_the_voice_room_and_not_to_the_engine(kind: Kind, tmp_path: Path) -> None:
+    told, said = Told(), asyncio.Queue[tuple[str, object]]()
+    join = up.VoiceJoin(b"12345678", bytes(65))
+    async with (
+        running(kind, tmp_path) as broker,
+        linked(broker.port, told) as link,
+        device(broker.port, "terminal-1") as radio,
+    ):
+        link.on_voice, link.on_voice_payload = (
+            (lambda *one: said.put_nowait(one)),
+            lambda *one: said.put_nowait(one),
+        )
+        await radio.publish(topics.up(ROOT, "terminal-1", "voice-join"), codec.encode(join))
+        await radio.publish(topics.up(ROOT, "terminal-1", topics.VOICE), b"\xc1 sealed")
+        await radio.publish(topics.up(ROOT, "terminal-1", "alarm"), alarm(1))
+        assert await told.next() == DeviceSaid("terminal-1", up.Alarm(Key("boot-1", 1)))
+        assert [await soon(said.get()) for _ in range(2)] == [
+            ("terminal-1", join),
+            ("terminal-1", b"\xc1 sealed"),
+        ]
+        assert told.inputs.empty()
+        assert told.malformed == []
+
+
+@BOTH
+async def test_frames_reach_a_talk_group_and_one_device_bare(kind: Kind, tmp_path: Path) -> None:
+    async with (
+        running(kind, tmp_path) as broker,
+        linked(broker.port, Told()) as link,
+        device(broker.port, "terminal-1") as radio,
+    ):
+        await radio.subscribe(topics.group_voice(ROOT, "tg-1"))
+        await greeted(link, radio, "terminal-1")
+        link.publish_voice("tg-1", b"for all")
+        link.publish_voice_to("terminal-1", b"for one")
+        heard = [await soon(radio.received()) for _ in range(2)]
+        assert [(one.topic, one.payload) for one in heard] == [
+            (topics.group_voice(ROOT, "tg-1"), b"for all"), (topics.down(ROOT, "terminal-1", "voice"), b"for one"),
+        ]  # fmt: skip
+
+
+async def test_voice_is_dropped_when_the_broker_does_not_take_it() -> None:
+    over = asyncio.Event()
+
+    async def deaf(_: BadBroker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Says what a link waits for, then reads no more."""
+        for _n in range(3):
+            kind, body = await read_packet(reader)
+            writer.write(CONNACK if kind & 0xF0 == 0x10 else packet(SUBACK_HEAD, body[:2] + b"\x01"))
+        await over.wait()
+        writer.transport.abort()
+
+    async with BadBroker(deaf).listening() as port, linked(port, Told()) as link:
+        for _ in range(20_000):
+            link.publish_voice("tg-1", bytes(700))
+        assert link._client is not None
+        waiting = link._client._connection._transport.get_write_buffer_size()
+        over.set()
+        assert waiting < 2 * mqtt.VOICE_BUFFER_BYTES
+        assert link.counts["voice_dropped"] > 0
+        assert link.counts["voice_dropped"] + link.counts["voice"] == 20_000
+
+
+async def test_voice_is_dropped_while_there_is_no_broker() -> None:
+    link = MqttLink(
+        BrokerAddress("mqtt://127.0.0.1:1", "x", "y"),
+        ROOT,
+        Numbers(1, 1),
+        Told().tell,
+        lambda *_: None,
+        lambda: 0,
+    )
+    link.publish_voice("tg-1", b"x")
+    assert link.counts == {"voice_dropped": 1}
+
+
 # --- the connection ---------------------------------------------------------------------------------------------
 
 

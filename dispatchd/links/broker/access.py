@@ -1,8 +1,8 @@
 """Who may do what at the broker: one list, kept as JSON, that both brokers are fed from. Pure.
 
 A user name is a device id or DAEMON_USER; a client's id equals its user name. A device publishes only under
-its own `up/` and its own `presence`, and hears only its own `down/` and that of its talk groups. Everything
-else, other devices' existence included, is closed to it. Secrets are stored in mosquitto's password form,
+its own `up/` and its own `presence`, and hears only its own `down/`, and `down/` and `voice` of its talk groups.
+Everything else, other devices' existence included, is closed to it. Secrets are stored in mosquitto's password form,
 so that one stored form serves both brokers.
 """
 
@@ -75,7 +75,12 @@ def publish_filters(root: str, device: str) -> tuple[str, ...]:
 
 def receive_filters(root: str, device: str, groups: tuple[str, ...]) -> tuple[str, ...]:
     """What a device may hear."""
-    return f"{root}/d/{device}/down/#", *(f"{root}/g/{group}/down/#" for group in groups)
+    return f"{root}/d/{device}/down/#", *group_filters(root, groups)
+
+
+def group_filters(root: str, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """What a member of these talk groups may hear."""
+    return tuple(f"{root}/g/{group}/{kind}" for group in groups for kind in ("down/#", "voice"))
 
 
 def allowed(access: Access, user: str, topic: str, action: Action) -> bool:

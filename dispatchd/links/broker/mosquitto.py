@@ -7,7 +7,7 @@ there and SUBACK 0x80 on amqtt. Its ACL cannot tell a retained publish from a pl
 from pathlib import Path
 
 from dispatchd.links.broker import limits
-from dispatchd.links.broker.access import DAEMON_USER, Access, Grant
+from dispatchd.links.broker.access import DAEMON_USER, Access, Grant, group_filters
 
 USERS_FILE = "users"
 ACL_FILE = "acl"
@@ -24,7 +24,7 @@ def render_acl(access: Access) -> str:
     lines = [f"user {DAEMON_USER}", f"topic readwrite {access.root}/#", ""]
     for device, grant in access.devices.items():
         if grant.groups:
-            topics = [f"topic read {access.root}/g/{group}/down/#" for group in grant.groups]
+            topics = [f"topic read {allowed}" for allowed in group_filters(access.root, grant.groups)]
             lines += [f"user {device}", *topics, ""]
     lines += [
         f"pattern write {access.root}/d/%u/up/#",

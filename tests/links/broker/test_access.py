@@ -97,8 +97,8 @@ def test_mosquitto_gets_every_user_and_every_membership() -> None:
     users = [line.split(":")[0] for line in render_passwords(access).splitlines()]
     assert users == ["dispatchd", "pillar-1", "terminal-1", "terminal-2"]
     assert (
-        f"user terminal-1\ntopic read {ROOT}/g/tg-1/down/#\ntopic read {ROOT}/g/tg-2/down/#\n"
-        in render_acl(access)
+        f"user terminal-1\ntopic read {ROOT}/g/tg-1/down/#\ntopic read {ROOT}/g/tg-1/voice\n"
+        f"topic read {ROOT}/g/tg-2/down/#\ntopic read {ROOT}/g/tg-2/voice\n" in render_acl(access)
     )
 
 

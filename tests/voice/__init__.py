@@ -1,0 +1,1 @@
+"""The voice room, with real sockets and a real broker where it has any."""
