@@ -54,6 +54,8 @@ class Agent:
     """A state machine without I/O. `now_ms` comes from one monotonic clock; a step back is taken as standing still."""
 
     role: ClassVar[str] = "terminal"
+    profile = "A"
+    """Of the wire (docs/wire.md); a device with sound has another."""
     handlers: ClassVar[dict[type, str]] = {
         Connected: "_on_connected",
         Disconnected: "_on_disconnected",
@@ -223,6 +225,7 @@ class Agent:
             self._conn or 0,
             self._boot.id,
             self.role,
+            self.profile,
             firmware=FIRMWARE,
             outbox=len(self._sender.pending),
             gen=self._told_gen,
@@ -298,9 +301,7 @@ class Agent:
             return "site time not known yet"
         return why
 
-    def _take(
-        self, message: down.Receipt | down.Config | down.Membership | down.Item, envelope: Envelope
-    ) -> None:
+    def _take(self, message: down.Down, envelope: Envelope) -> None:
         self._newest = (envelope.gen, envelope.n)
         match message:
             case down.Receipt():
@@ -312,8 +313,13 @@ class Agent:
                 self._on_config(message, envelope)
             case down.Membership():
                 self._on_membership(message, envelope)
-            case _:
+            case _ if isinstance(message, down.Item):
                 self._on_item(message, envelope)
+            case _ if isinstance(message, down.Floor | down.Voice) and not self._too_late(envelope):
+                self._on_voice(message)
+
+    def _on_voice(self, message: down.Floor | down.Voice) -> None:
+        """For the kind of device; what has no sound needs none of it."""
 
     def _on_hello(self, message: down.Hello, envelope: Envelope) -> None:
         sent_ms = self._nonces.pop(message.nonce, None)
@@ -330,9 +336,13 @@ class Agent:
         self._cancel("hello")
         self._log("hello", rtt_ms=self._now - sent_ms, pending=message.pending, conn=self._conn)
         self._sender.prune(message.site_time)
+        self._hello_answered()
         if message.alarms_since is not None:
             self._log("alarms-again", count=self._sender.send_again(message.alarms_since))
         self._settle_generation()
+
+    def _hello_answered(self) -> None:
+        """For the kind of device: the site knows us on this connection (again)."""
 
     def _settle_generation(self) -> None:
         """A new generation is ours once it has every alarm it asked for; until then a reboot asks again."""
@@ -478,7 +488,7 @@ class Agent:
         while (sound := self._player.take(self._least_rank())) is not None:
             why = self._may_not_play(sound)
             if why is None:
-                self._do(Play(sound.item, sound.text, sound.lang, sound.volume_pct, sound.tone))
+                self._do(Play(sound.item, sound.text, sound.lang, sound.volume_pct, sound.tone, sound.rank))
                 self._at("player", self._now + PLAY_LIMIT_MS, self._player_stuck)
                 return
             self._player.playing = None

@@ -110,6 +110,27 @@ class DutyKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectGroup:
+    """The user chooses which talk group he talks in."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceFitted:
+    """This device has a microphone and a speaker: it is to be a radio. Fed once, before anything else."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSubscribed:
+    """The broker has taken the subscriptions that SubscribeVoice asked for, exactly these."""
+
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """The player reached the end of `item`."""
 
@@ -149,6 +170,9 @@ Event = (
     | EmergencyDown
     | EmergencyUp
     | DutyKey
+    | SelectGroup
+    | VoiceFitted
+    | VoiceSubscribed
     | Played
     | PlayerFailed
     | HardwareState
@@ -197,13 +221,17 @@ class TryNextPath:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time."""
+    """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time.
+
+    `rank` as in devices/player.py: while an emergency or a call sounds, radio speech steps back.
+    """
 
     item: str
     text: str
     lang: str
     volume_pct: int
     tone: str = ""
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +269,76 @@ class Log:
     fields: dict[str, Any]
 
 
+# --- of a radio (devices/voice/): performed by the voice client ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartTalking:
+    """Open the microphone: what it hears is said as this burst."""
+
+    group: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTalking:
+    """Close the microphone, and send the sealed last frame of the burst before anything that follows is performed.
+
+    None: the burst is dead already, nothing of it is to be sent.
+    """
+
+    burst: int
+    last: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """A short signal of the radio itself: granted, denied, revoked, pre-empted, lost."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellRadio:
+    """One line about the radio: `what` is talks, floor, group or carriage; shown, never spoken."""
+
+    what: str
+    text: str
+    text_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeardOut:
+    """This burst is over: nothing more of it is to be waited for."""
+
+    group: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class UseAddresses:
+    """Where datagrams go from now on ("host:port"), in the daemon's order; none = there is no such carriage."""
+
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """`to`: index of an address, None = to all of them."""
+
+    sealed: bytes
+    to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeVoice:
+    """Frames by MQTT of these groups and no others; answered by VoiceSubscribed. Forgotten with the connection."""
+
+    groups: tuple[str, ...]
+
+
+VoiceAction = StartTalking | StopTalking | Tone | TellRadio | HeardOut | UseAddresses | SendDatagram
+
 Action = (
     Persist
     | Forget
@@ -253,4 +351,6 @@ Action = (
     | ShowText
     | Vibrate
     | Log
+    | SubscribeVoice
+    | VoiceAction
 )

@@ -12,7 +12,7 @@ from protocols import codec, down
 from protocols.errors import ProtocolError
 
 NAMES: Final = frozenset(
-    {"volume_pct", "min_volume_pct", "wait_prompt_s", "spoken_for_s", "language", "drill"}
+    {"volume_pct", "min_volume_pct", "wait_prompt_s", "spoken_for_s", "language", "drill", "hot_microphone_s"}
 )
 
 
@@ -26,6 +26,7 @@ class Settings(Struct, frozen=True):
     spoken_for_s: Annotated[int, Meta(ge=10, le=600)] = 120
     language: Annotated[str, Meta(pattern="^(zh|en)$")] = "zh"
     drill: bool = False
+    hot_microphone_s: Annotated[int, Meta(ge=0, le=60)] = 10
 
 
 def applied(now: Settings, config: down.Config) -> tuple[Settings, str]:

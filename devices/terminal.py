@@ -1,8 +1,11 @@
 """The agent of a patrol's radio terminal: calls, answers, orders, broadcasts, the emergency key, duty.
 
 A call vibrates and sounds until it is answered, stood down or its time is over, never below the site's minimum
-volume; a silent one vibrates only. Answers are keys of their own: push-to-talk reaches nothing here. Off duty
+volume; a silent one vibrates only. Answers are keys of their own: push-to-talk reaches only the radio. Off duty
 no state carries a position; an emergency alarm always does.
+
+A terminal with sound (`VoiceFitted`) has a `Radio` (devices/voice/radio.py): it is told of the link, the membership,
+floor and key messages and the talk key, and what it wants done goes out among the agent's own actions.
 """
 
 import random
@@ -14,17 +17,23 @@ from devices.calls import CallBook, Held
 from devices.events import (
     Acknowledged,
     AnswerPressed,
+    Disconnected,
     DutyKey,
     EmergencyDown,
     EmergencyUp,
     PttPressed,
+    SelectGroup,
     ShowText,
+    Tick,
     Vibrate,
+    VoiceFitted,
+    VoiceSubscribed,
 )
 from devices.listener import Heard, Listener
 from devices.outbox import Boot, Record
 from devices.player import CALL, EMERGENCY, NORMAL, Sound
 from devices.sender import Pending
+from devices.voice.radio import EmergencyHeld, Joined, Linked, Radio, RadioEvent, Told, Unlinked
 from devices.words import Both
 from protocols import down, up
 from protocols.envelope import Envelope
@@ -48,6 +57,9 @@ class TerminalAgent(Listener):
         EmergencyUp: "_on_emergency_up",
         DutyKey: "_on_duty_key",
         PttPressed: "_on_ptt",
+        SelectGroup: "_on_radio",
+        VoiceSubscribed: "_on_radio",
+        VoiceFitted: "_on_voice_fitted",
     }
 
     def __init__(
@@ -59,6 +71,7 @@ class TerminalAgent(Listener):
         self._screen: dict[str, Both] = {}
         self._emergency: Key | None = None
         self._told_orders: dict[str, str] = {}
+        self.radio: Radio | None = None
 
     # --------------------------------------------------------------------------------------------- keys
 
@@ -115,6 +128,7 @@ class TerminalAgent(Listener):
         self._notice("emergency", _prompt("sending"))
         self._emergency = self._alarm("emergency", position=self._position())
         self._at("not-delivered", self._now + NOT_DELIVERED_AFTER_MS, self._not_delivered)
+        self._radio(EmergencyHeld(self.settings.hot_microphone_s * 1000))
 
     def _not_delivered(self) -> None:
         if self._emergency is not None:
@@ -140,6 +154,7 @@ class TerminalAgent(Listener):
         """The site's word on duty counts, except over a key pressed here that it has not heard yet."""
         if not any(isinstance(p.message, up.Duty) for p in self._sender.pending.values()):
             self.on_duty = message.on_duty
+        self._radio(Joined(tuple(message.talk)))
 
     def _tells_position(self) -> bool:
         return self.on_duty
@@ -147,6 +162,41 @@ class TerminalAgent(Listener):
     def _on_ptt(self, event: PttPressed) -> None:
         """Talking is the talk group's business; it never answers a call."""
         self._log("ptt", down=event.down)
+        self._radio(event)
+
+    # -------------------------------------------------------------------------------------------- radio
+
+    def _on_voice_fitted(self, event: VoiceFitted) -> None:
+        self.profile = "C"
+        self.radio = Radio(event.device, self._rng)
+        self._radio(Joined(tuple(self.membership.talk)))
+
+    def _on_radio(self, event: SelectGroup | VoiceSubscribed) -> None:
+        self._radio(event)
+
+    def _on_voice(self, message: down.Floor | down.Voice) -> None:
+        self._radio(Told(message))
+
+    def _hello_answered(self) -> None:
+        self._radio(Linked())
+
+    def _on_disconnected(self, event: Disconnected) -> None:
+        super()._on_disconnected(event)
+        self._radio(Unlinked())
+
+    def _on_tick(self, event: Tick) -> None:
+        self._radio(event)
+
+    def _radio(self, event: RadioEvent) -> None:
+        """Its actions are ours; its next time is one of our timers."""
+        if self.radio is None:
+            return
+        self._out.extend(self.radio.handle(event, self._now))
+        due = self.radio.deadline()
+        if due is None:
+            self._cancel("radio")
+        else:
+            self._at("radio", max(due, self._now + 1), lambda: self._radio(Tick()))
 
     # -------------------------------------------------------------------------------------------- items
 
