@@ -56,7 +56,8 @@ class Committed(NamedTuple):
 
 
 class Health(Struct):
-    """For /health and /metrics. `*_since_ms` are core times, 0 = not so; `messages` are the link's counts."""
+    """For /health and /metrics. `*_since_ms` are core times, 0 = not so; `messages` are the link's counts, `voice`
+    those of the voice room."""
 
     now_ms: int = 0
     store_since_ms: int = 0
@@ -69,8 +70,10 @@ class Health(Struct):
     facts: int = 0
     refolds: int = 0
     states_dropped: int = 0
+    posts_dropped: int = 0
     commit_ms: float = 0.0
     messages: Counter[str] = field(default_factory=Counter)
+    voice: Counter[str] = field(default_factory=Counter)
 
     @property
     def store_ok(self) -> bool:
@@ -111,6 +114,7 @@ class Engine:
         self._flush_at: float | None = None
         self._probe_at: float | None = None
         self._seen: dict[str, i.OperatorSeen] = {}
+        self._media: dict[tuple[str, int], i.MediaHeard] = {}
         self._ending = False
 
     # --- from outside -------------------------------------------------------------------------------------------
@@ -131,6 +135,20 @@ class Engine:
             self._health.states_dropped += 1
             return
         self._states[device] = i.DeviceSaid(device, said)
+        self._wake.set()
+
+    def post(self, one: i.Input) -> None:
+        """Nobody waits for it: what the voice room hears. Dropped and counted when the queue is full; of the sound of
+        one burst only the newest word waits, and that it was the last is not forgotten."""
+        heard = self._media.get((one.group, one.burst)) if isinstance(one, i.MediaHeard) else None
+        if heard is None and len(self._queue) + len(self._media) >= self._queue_max:
+            self._health.posts_dropped += 1
+            return
+        if isinstance(one, i.MediaHeard):
+            last = one.last or (heard is not None and heard.last)
+            self._media[one.group, one.burst] = i.MediaHeard(one.group, one.burst, last)
+        else:
+            self._queue.append(_nobody(one))
         self._wake.set()
 
     async def ask(self, operator: str, command: Command) -> Done | Refusal:
@@ -187,7 +205,7 @@ class Engine:
             await asyncio.shield(self._close())
 
     def _waiting(self) -> int:
-        return len(self._queue) + len(self._states) + len(self._seen)
+        return len(self._queue) + len(self._states) + len(self._seen) + len(self._media)
 
     async def _wait(self) -> None:
         """For an input, the core's deadline, the flush or the probe, whichever is first."""
@@ -209,7 +227,8 @@ class Engine:
         taken = [_nobody(one) for one in self._due()]
         while self._queue and len(taken) < self._batch_max:
             taken.append(self._queue.popleft())
-        for gathered in (self._seen, self._states):
+        newest: tuple[dict[Any, Any], ...] = (self._media, self._seen, self._states)
+        for gathered in newest:
             while gathered and len(taken) < self._batch_max:
                 taken.append(_nobody(gathered.pop(next(iter(gathered)))))
         if len(self._queue) < self._queue_max:

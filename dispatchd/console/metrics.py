@@ -39,6 +39,11 @@ METRICS: Final = {
     "dispatchd_batches_total": Metric("counter", "batches committed since the start"),
     "dispatchd_refolds_total": Metric("counter", "times the state was thrown away after a failed commit"),
     "dispatchd_states_dropped_total": Metric("counter", "states of devices that found the queue full"),
+    "dispatchd_posts_dropped_total": Metric("counter", "words of the voice room that found the queue full"),
+    "dispatchd_voice_total": Metric(
+        "counter",
+        "voice frames and datagrams by what became of them: heard, sent, datagrams, pongs; dropped by reason",
+    ),
     "dispatchd_messages_total": Metric(
         "counter",
         "MQTT messages by what became of them: up, up_not_stored, malformed_REASON; down, down_dropped",
@@ -78,6 +83,9 @@ def _engine(health: Health, state: State) -> Iterator[Sample]:
     yield "dispatchd_batches_total", "", health.batches
     yield "dispatchd_refolds_total", "", health.refolds
     yield "dispatchd_states_dropped_total", "", health.states_dropped
+    yield "dispatchd_posts_dropped_total", "", health.posts_dropped
+    for what in sorted({"heard", "sent", *health.voice}):
+        yield "dispatchd_voice_total", f'{{what="{what}"}}', health.voice.get(what, 0)
     for what in sorted({"up", "down", *health.messages}):
         yield "dispatchd_messages_total", f'{{what="{what}"}}', health.messages.get(what, 0)
     yield "dispatchd_journal_seq", "", state.seq

@@ -28,12 +28,11 @@ class Grant(NamedTuple):
 
 
 class Burst:
-    """The frames of one grant. `until_ms`: when an ended one is over; `also`: channels that hear it while idle."""
+    """The frames of one grant. `until_ms`: when an ended one is over."""
 
-    def __init__(self, grant: Grant, *, floor: bool, also: tuple[str, ...] = ()) -> None:
+    def __init__(self, grant: Grant, *, floor: bool) -> None:
         self.grant = grant
         self.floor = floor
-        self.also = also
         self.began = False
         self.until_ms: int | None = None
         self.told_ms: int | None = None

@@ -78,19 +78,17 @@ class Relay:
         if effect.burst:
             self._begin(Burst(_grant(effect), floor=True))
 
-    def open(
-        self, channel: str, burst: int, talker: str, incident: str = "", also: tuple[str, ...] = ()
-    ) -> None:
-        """A channel without a floor (intercom). The groups in `also` hear it while nobody talks there."""
+    def open(self, channel: str, burst: int, talker: str, incident: str = "") -> None:
+        """A channel without a floor (intercom)."""
         grant = Grant(channel, burst, talker, (channel,), incident)
         present = self._present.get(channel)
         self._audiences.clear()
         if present is not None:
             if (burst, talker) == (present.grant.burst, present.grant.talker):
-                present.grant, present.also = grant, also
+                present.grant = grant
                 return
             self.close(channel)
-        self._begin(Burst(grant, floor=False, also=also))
+        self._begin(Burst(grant, floor=False))
 
     def close(self, channel: str) -> None:
         """At once."""
@@ -158,14 +156,11 @@ class Relay:
     def _who_hears(self, burst: Burst) -> Iterator[tuple[str, Listener]]:
         grant, seen = burst.grant, set()
         deaf = {grant.talker, *grant.not_for}
-        for channel in (*grant.groups, *(c for c in burst.also if not self._talked_on(c))):
+        for channel in grant.groups:
             for key, (listener, device) in self._listeners.get(channel, {}).items():
                 if key not in seen and device not in deaf:
                     seen.add(key)
                     yield channel, listener
-
-    def _talked_on(self, channel: str) -> bool:
-        return any(burst.floor and channel in burst.grant.groups for burst in self._present.values())
 
     # --- what is said -------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from dispatchd.core.commands import Accept, BroadcastText, Done, Refusal, Target
 from dispatchd.core.effects import Effect, Send
-from dispatchd.core.inputs import DaemonStarted
+from dispatchd.core.inputs import DaemonStarted, MediaHeard, VoiceJoined
 from dispatchd.core.site_commands import ADMIN
 from dispatchd.engine import FLUSH_S, PROBE_S, RETRY_S, Committed, Engine
 from dispatchd.ledger import Ledger
@@ -212,6 +212,37 @@ async def test_a_full_queue_makes_links_wait_and_operators_try_again() -> None:
         store.gate.set()
         await asyncio.gather(first, *told)
         assert kinds(store).count("AlarmRaised") == 301
+
+
+async def test_what_the_voice_room_posts_is_decided_and_never_waited_for() -> None:
+    async with running(MemoryStore()) as daemon:
+        await daemon.engine.tell(hello("radio-1"))
+        daemon.engine.post(VoiceJoined("radio-1", "datagram"))
+        await daemon.press("pillar-1", 1)
+        async with daemon.engine.settled() as state_:
+            assert state_.live["radio-1"].carriage == "datagram"
+
+
+async def test_posts_beyond_the_queue_are_dropped_and_sound_of_a_burst_waits_as_one() -> None:
+    store = GatedStore()
+    async with running(store, queue_max=100) as daemon:
+        await daemon.engine.tell(hello("radio-1"))
+        store.gate.clear()
+        first = asyncio.ensure_future(daemon.press("pillar-0", 0))
+        await reached(store.at_gate)
+        for n in range(500):
+            daemon.engine.post(MediaHeard("all", 7, last=n == 250))
+        assert daemon.engine.health.queue == 1
+        for _ in range(150):
+            daemon.engine.post(VoiceJoined("radio-1", "mqtt"))
+        daemon.engine.post(MediaHeard("all", 7))
+        assert (daemon.engine.health.queue, daemon.engine.health.posts_dropped) == (100, 51)
+        assert daemon.engine._media["all", 7].last
+        store.gate.set()
+        await first
+        await until(lambda: daemon.engine.health.queue == 0)
+        async with daemon.engine.settled() as state_:
+            assert state_.live["radio-1"].carriage == "mqtt"
 
 
 async def test_operators_seen_again_and_again_take_one_place_each() -> None:

@@ -165,19 +165,18 @@ def test_who_was_detached_hears_no_more() -> None:
     assert rig.ear.seqs == [0]
 
 
-def test_a_group_patched_to_an_intercom_hears_it_while_nobody_talks_there() -> None:
+def test_a_pillar_is_heard_in_the_control_room_and_in_the_group_it_is_patched_to() -> None:
     rig, owner = Rig(), Ear()
     rig.relay.attach("@up/p1", owner, "@ann")
-    rig.relay.open("@up/p1", 9, "p1", "i1", also=("all",))
-    rig.say(0, 0, "p1", 9)
-    rig.grant(now_ms=20)
-    rig.say(1, 20, "p1", 9)
-    rig.relay.set_floor(SetFloor("all", ended=1), 40)
-    rig.say(2, 40, "p1", 9)
-    rig.relay.open("@up/p1", 9, "p1", "i1")
-    rig.say(3, 60, "p1", 9)
-    assert owner.seqs == [0, 1, 2, 3]
-    assert rig.ear.seqs == [0, 2]
+    rig.relay.open("@up/p1", 8, "p1", "i1")
+    rig.relay.said_rtp("p1", 0, 0, OPUS, 0)
+    rig.grant(9, "p1")
+    rig.relay.said_rtp("p1", 1, 960, OPUS, 20)
+    rig.grant(10, "t1", 40)
+    rig.say(0, 40, burst=10)
+    rig.relay.said_rtp("p1", 2, 1920, OPUS, 60)
+    assert [(f.burst, f.seq) for _, _, f in owner.heard] == [(8, 0), (8, 1), (8, 2)]
+    assert [(t, f.burst) for _, t, f in rig.ear.heard] == [("p1", 9), ("t1", 10)]
 
 
 # --- bad frames -------------------------------------------------------------------------------------------------
