@@ -96,6 +96,11 @@ def decode(plain: bytes) -> Keys:
     return keys
 
 
+def context(device: str, nonce: bytes) -> bytes:
+    """What binds sealed keys to one device and one `voice-join`."""
+    return device.encode() + b"/" + nonce
+
+
 class KeyPair:
     """A private key and its point; made fresh, used for one join, never written down."""
 

@@ -85,7 +85,7 @@ class Keyring:
 
     def leave(self, device: str, now_ms: int) -> set[str]:
         """Its keys are dead (removed, or new credentials): the devices of its groups that must be told new ones."""
-        self._drop(device)
+        self.drop(device)
         tell: set[str] = set()
         for group in self._groups.values():
             if device in group.members:
@@ -116,7 +116,8 @@ class Keyring:
         """Who has keys."""
         return self._sessions.keys()
 
-    def _drop(self, device: str) -> None:
+    def drop(self, device: str) -> None:
+        """Its own keys are dead; its groups keep theirs."""
         for one in [s for s in self._former if s.device == device]:
             self._forget(one)
         session = self._sessions.pop(device, None)
