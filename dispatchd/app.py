@@ -14,7 +14,10 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+from socket import socket
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +42,8 @@ from .ledger import Ledger
 from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .store import Store, open_store
+from .voice import wiring
+from .voice.room import VoiceRoom
 
 DAEMON_USER: Final = "dispatchd"
 HELD_MAX: Final = 20_000
@@ -88,6 +93,8 @@ class Daemon:
         self._held: list[Effect] = []
         self._broker: EmbeddedBroker | None = None
         self._link: MqttLink | None = None
+        self._voice: VoiceRoom | None = None
+        self._lines = wiring.Lines()
 
     async def run(self) -> None:
         """Everything, until it is told to stop."""
@@ -102,17 +109,18 @@ class Daemon:
         host, port = parse_address(self._config.http.address)
         store = await asyncio.to_thread(open_store, self._config.store_url)
         try:
-            with listen(host, port) as bound:
-                await self._serve(store, token, bound)
+            with listen(host, port) as bound, self._datagrams() as sock:
+                await self._serve(store, token, bound, sock)
         finally:
             store.close()
 
-    async def _serve(self, store: Store, token: str, bound: Any) -> None:
+    async def _serve(self, store: Store, token: str, bound: Any, sock: socket | None) -> None:
         limits = self._config.limits
         ledger = await asyncio.to_thread(Ledger, store, limits.snapshot_every_facts)
         engine = Engine(store, self._perform, ledger, limits.queue_inputs, limits.batch_inputs)
         gen, start = store.generation(), store.next_start()
         started = DaemonStarted(start, gen, __version__, hashlib.sha256(token.encode()).hexdigest())
+        self._voice = wiring.room(self._config.voice, engine, self._lines, start, sock)
         console = Console()
         stop = _stop_signal()
         with contextlib.suppress(_Stopped):
@@ -123,6 +131,8 @@ class Daemon:
                     await engine.started.wait()
                     await self._first_site(engine)
                     await self._start_links(group, store, engine, Numbers(gen, start))
+                    if self._voice is not None:
+                        group.create_task(self._voice.run(), name="voice")
                     console.attach(engine, store)
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
             except* _Stopped:
@@ -153,7 +163,10 @@ class Daemon:
         address = await self._broker_address(group, engine, root)
         link = MqttLink(address, root, numbers, engine.tell, engine.tell_state, engine.clock.now_ms)
         keeper = Keeper(store, engine)
-        link.on_change, link.on_malformed = engine.link_changed, keeper.malformed
+        link.on_change, link.on_malformed = partial(self._link_changed, engine), keeper.malformed
+        if self._voice is not None:
+            link.on_voice, link.on_voice_payload = self._voice.said, self._voice.payload
+            self._lines.link = link
         engine.health.messages = link.counts
         self._link, self._url, self._root = link, address.url, root
         group.create_task(link.run(), name="link")
@@ -163,6 +176,17 @@ class Daemon:
                 await link.connected.wait()
         except TimeoutError:
             log.error("no broker yet: the console starts, alarms cannot arrive", broker=address.url)
+
+    def _link_changed(self, engine: Engine, up: bool) -> None:
+        engine.link_changed(up)
+        if up and self._voice is not None:
+            self._voice.link_up()
+
+    def _datagrams(self) -> AbstractContextManager[socket | None]:
+        try:
+            return wiring.datagrams(self._config.voice)
+        except wiring.VoiceError as error:
+            raise StartError(str(error)) from error
 
     async def _broker_address(self, group: asyncio.TaskGroup, engine: Engine, root: str) -> BrokerAddress:
         """Of the broker that runs already, or of one that is started and watched here."""
@@ -203,6 +227,8 @@ class Daemon:
     def _perform(self, effects: Iterable[Effect]) -> None:
         """Committed: let it happen."""
         effects = list(effects)
+        if self._voice is not None:
+            self._voice.perform(effects)
         if self._broker is not None and any(isinstance(effect, SyncAccess) for effect in effects):
             self._sync.set()
         if self._link is not None:
@@ -221,7 +247,7 @@ class Daemon:
     def _ready(self, bound: Any) -> None:
         ready = Ready(
             ready=True, http=url(bound), mqtt=self._url, root=self._root,
-            admin_token_file=str(self._dir / ADMIN_TOKEN_FILE),
+            admin_token_file=str(self._dir / ADMIN_TOKEN_FILE), voice=self._voice.address if self._voice else "",
         )  # fmt: skip
         write_private(self._dir / READY_FILE, msgspec.json.encode(ready))
         gc.collect()

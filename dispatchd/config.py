@@ -17,6 +17,7 @@ from protocols.rules import Rules
 
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 MAX_SECRET_BYTES: Final = 4096  # of a file that holds one secret
+ANYWHERE: Final = ("0.0.0.0", "::", "*")  # noqa: S104 -- to be refused without an address to tell devices
 READY_FILE: Final = "daemon.json"
 ADMIN_TOKEN_FILE: Final = "admin.token"  # noqa: S105 -- the name of a file, not a token
 
@@ -87,6 +88,33 @@ class Log(_Section, frozen=True):
     ] = "auto"
 
 
+class Voice(_Section, frozen=True):
+    """Push-to-talk and intercom: where sound comes and goes. Sealed frame by frame, so no TLS is needed here."""
+
+    enabled: Annotated[
+        bool, Meta(description="false: no voice; floor requests are still answered, nothing is heard")
+    ] = True
+    udp: Annotated[
+        str,
+        Meta(
+            max_length=100,
+            description="HOST:PORT for datagrams; port 0 takes a free one and says it in the ready line. "
+            '"" = no datagrams: all voice goes by MQTT',
+        ),
+    ] = "127.0.0.1:0"
+    advertise: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=4,
+            description="HOST:PORT where devices reach `udp`, the first that answers is used; none = `udp` itself",
+        ),
+    ] = ()
+    webrtc_ports: Annotated[
+        str,
+        Meta(max_length=11, description="LOW-HIGH, UDP ports for WebRTC (pillars, operators' browsers)"),
+    ] = "40000-40099"
+
+
 class Limits(_Section, frozen=True):
     """Bounds of the engine."""
 
@@ -132,6 +160,7 @@ class Config(_Section, frozen=True):
     broker: Broker = Broker()
     store: Store = Store()
     log: Log = Log()
+    voice: Voice = Voice()
     limits: Limits = Limits()
 
     @property
@@ -144,13 +173,17 @@ class Config(_Section, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """What the daemon says once on stdout, and keeps in DIR/daemon.json, when it can take alarms."""
+    """What the daemon says once on stdout, and keeps in DIR/daemon.json, when it can take alarms.
+
+    `voice` is HOST:PORT of the datagram carriage, "" = there is none.
+    """
 
     ready: bool
     http: str
     mqtt: str
     root: str
     admin_token_file: str
+    voice: str = ""
 
 
 def load(path: Path | None = None, overlay: dict[str, Any] | None = None) -> Config:
@@ -198,6 +231,26 @@ def check(config: Config) -> Iterator[str]:
         yield "broker.username needs broker.password_file."
     if not config.store_url.startswith(("sqlite:", "memory:")):
         yield f"store.url {config.store_url!r} must be sqlite:PATH or memory:."
+
+    yield from _check_voice(config.voice)
+
+
+def _check_voice(voice: Voice) -> Iterator[str]:
+    if voice.udp and not _is_address(voice.udp, lowest=0):
+        yield f"voice.udp {voice.udp!r} must be HOST:PORT, for example 0.0.0.0:5004."
+    if voice.udp.rpartition(":")[0].strip("[]") in ANYWHERE and not voice.advertise:
+        yield "voice.udp listens on every address: say in voice.advertise where devices reach it."
+    for address in voice.advertise:
+        if not _is_address(address, lowest=1):
+            yield f"voice.advertise {address!r} must be HOST:PORT, for example voice.example.org:5004."
+    low, _, high = voice.webrtc_ports.partition("-")
+    if not (low.isdecimal() and high.isdecimal() and 1024 <= int(low) <= int(high) <= 65_535):
+        yield f"voice.webrtc_ports {voice.webrtc_ports!r} must be LOW-HIGH within 1024-65535."
+
+
+def _is_address(text: str, lowest: int) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and not set(host) & set(" /@") and port.isdecimal() and lowest <= int(port) <= 65_535
 
 
 def broker_overlay(choice: str) -> dict[str, Any]:
@@ -288,8 +341,12 @@ def _meta(hint: Any) -> Meta | None:
 def _allowed(kind: Any, meta: Meta) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(kind))
+    if kind is bool:
+        return "`true`, `false`"
     if meta.le is not None:
         return f"{meta.ge:g} to {meta.le:g}"
+    if get_origin(kind) is tuple:
+        return f"up to {meta.max_length} of them"
     return f"up to {meta.max_length} characters"
 
 

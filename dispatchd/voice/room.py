@@ -1,8 +1,9 @@
 """The voice room: wires relay, keys and carriages to the core and to the link.
 
-What must hold: the core alone says who talks (SetFloor) and who is a member (the committed state, read at SyncVoice);
-nothing here waits for the disk or for a device. Who leaves a group gets no datagram from the moment the state is read,
-and cannot open the next burst. After a start, and when the broker comes back, everybody is asked to join again.
+What must hold: the core alone says who talks (SetFloor) and who is a member (the committed state, read at SyncVoice
+and SyncAccess); nothing here waits for the disk or for a device. Who leaves a group gets no datagram from the moment
+the state is read, and cannot open the next burst. After a start, and when the broker comes back, everybody is asked to
+join again.
 
 What other rooms hang in here is optional: `webrtc`, `clips`, `sounding`, `syncs`, `relay.taps`, `on_operator`.
 """
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 from socket import socket
 from typing import Final, Protocol
 
-from dispatchd.core.effects import Effect, SetFloor, SyncVoice, TellOperator
+from dispatchd.core.effects import Effect, SetFloor, SyncAccess, SyncVoice, TellOperator
 from dispatchd.core.state import State
 from protocols import up
 from protocols.down import Floor
@@ -54,6 +55,7 @@ class VoiceRoom:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """`sock`: bound for datagrams, None = there is no such carriage; `addresses`: where devices reach it."""
+        self.address = ""
         self._wires = wires
         self.relay = Relay(wires.post)
         self.counts = self.relay.counts
@@ -98,7 +100,7 @@ class VoiceRoom:
         for effect in effects:
             if isinstance(effect, SetFloor):
                 self.relay.set_floor(effect, self._wires.now_ms())
-            elif isinstance(effect, SyncVoice):
+            elif isinstance(effect, SyncVoice | SyncAccess):
                 self._stale = True
                 self._wake.set()
             elif isinstance(effect, TellOperator):

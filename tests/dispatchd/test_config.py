@@ -58,6 +58,12 @@ def test_a_file_and_flags_over_it(tmp_path: Path) -> None:
     [
         ("colour = 1", "colour"),
         ("[http]\nport = 1", "port"),
+        ('[voice]\nudp = "5004"', "voice.udp"),
+        ('[voice]\nudp = "0.0.0.0:5004"', "voice.advertise"),
+        ('[voice]\nudp = "[::]:5004"', "voice.advertise"),
+        ('[voice]\nadvertise = ["host:0"]', "voice.advertise"),
+        ('[voice]\nadvertise = ["a:1", "b:1", "c:1", "d:1", "e:1"]', "advertise"),
+        ('[voice]\nwebrtc_ports = "40099-40000"', "voice.webrtc_ports"),
         ('[log]\nlevel = "loud"', "loud"),
         ("[limits]\nbatch_inputs = 0", "batch_inputs"),
         ("[limits]\nqueue_inputs = 99", "queue_inputs"),

@@ -64,7 +64,8 @@ class Radio:
         self.send(self.seal(frame(burst, seq, flags)))
 
     async def ping(self) -> None:
-        """Until the pong is there."""
+        """Until the pong is there; what came before is thrown away."""
+        self.waiting()
         self._pings += 1
         self.send(self.seal(Ping(self._pings)))
         assert await self.heard() == Pong(self._pings)

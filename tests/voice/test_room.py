@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dispatchd.core.effects import SetFloor, SyncVoice, TellOperator
+from dispatchd.core.effects import SetFloor, SyncAccess, SyncVoice, TellOperator
 from dispatchd.core.inputs import Input, MediaHeard, VoiceJoined
 from dispatchd.core.state import Live, Settings, State
 from dispatchd.voice import datagram, room
@@ -68,9 +68,9 @@ class Site:
     def floor(self, burst: int, talker: str = "t1", group: str = "all", **more: Any) -> None:
         self.room.perform([SetFloor(group, burst, talker, **more)])
 
-    async def synced(self) -> None:
-        """SyncVoice, and what follows from it."""
-        self.room.perform([SyncVoice()])
+    async def synced(self, effect: SyncVoice | SyncAccess = SyncVoice()) -> None:  # noqa: B008
+        """The effect, and what follows from it."""
+        self.room.perform([effect])
         await until(lambda: not self.room._stale and not self.room._ears.to_tell)
 
 
@@ -259,7 +259,7 @@ async def test_a_removed_device_or_one_with_new_credentials_is_forgotten(new_sec
             del site.state.site.device["t3"]
         else:
             site.state.site.secret["t3"] = new_secret
-        await site.synced()
+        await site.synced(SyncAccess())
         assert site.posted[-1] == VoiceJoined("t3", "none")
         await site.told(t1)
         site.floor(9, "t3")
