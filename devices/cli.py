@@ -12,12 +12,12 @@ import random
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devices import credentials as files
 from devices.agent import Agent
 from devices.credentials import Credentials, CredentialsError
-from devices.keyboard import KeyboardHardware, Quit, print_line
+from devices.keyboard import KeyboardHardware, Quit, Tell, print_line
 from devices.log import DeviceLog
 from devices.outbox import OutboxError
 from devices.outbox_file import FileOutbox
@@ -25,10 +25,17 @@ from devices.pillar import PillarAgent
 from devices.shell import LogLine, clock_id, run_device
 from devices.terminal import TerminalAgent
 
+if TYPE_CHECKING:
+    from devices.voice.handset import Handset
+
 OK: Final = 0
 BAD_INPUT: Final = 2
 BAD_OUTBOX: Final = 3
 AGENTS: Final[dict[str, type[Agent]]] = {"pillar": PillarAgent, "terminal": TerminalAgent}
+
+MICROPHONES: Final = "pyaudio, pyaudio:NAME_OR_INDEX, file:PATH.wav, loop:PATH.wav, tone:HZ, silence"
+SPEAKERS: Final = "pyaudio, pyaudio:NAME_OR_INDEX, file:PATH.wav, null"
+"""As devices/voice/specs.py reads them; that room is loaded only when there is to be sound."""
 
 EXAMPLES: Final = """\
 examples:
@@ -36,9 +43,17 @@ examples:
   dispatch-device pillar --credentials p-001.json
   dispatch-device terminal --credentials t-001.json --language en
   printf 'press\\n' | dispatch-device pillar --credentials p-001.json --json
+  dispatch-device terminal --credentials t-001.json --mic pyaudio --speaker pyaudio
+  printf 'wait 2\\ntalk\\nwait 3\\nover\\nwait 1\\nquit\\n' |
+    dispatch-device terminal --credentials t-001.json --mic file:hello.wav --speaker null --json
+  dispatch-device --list-sound
 
 exit codes: 0 switched off, 2 wrong arguments or credentials, 3 outbox not usable, 1 a fault of ours
 """
+
+
+class NoSound(Exception):
+    """No such microphone or loudspeaker; the text says what there is."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,44 +63,90 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("kind", choices=sorted(AGENTS), help="what this device is")
-    parser.add_argument(
-        "--credentials", type=Path, required=True, metavar="FILE", help="from dispatchd device add"
-    )
+    parser.add_argument("kind", choices=sorted(AGENTS), nargs="?", help="what this device is")
+    parser.add_argument("--credentials", type=Path, metavar="FILE", help="from dispatchd device add")
     parser.add_argument("--dir", type=Path, metavar="STATE", help="folder of the outbox and the log")
     parser.add_argument("--language", choices=("zh", "en"), default="zh", help="of what is said and shown")
+    parser.add_argument("--mic", metavar="SPEC", help=f"terminal: a radio that hears {MICROPHONES}")
+    parser.add_argument("--speaker", metavar="SPEC", help=f"and sounds by {SPEAKERS}")
+    parser.add_argument("--list-sound", action="store_true", help="print microphones and speakers, and end")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.list_sound:
+        return _list_sound()
+    if options.kind is None or options.credentials is None:
+        parser.error("the kind of device and --credentials FILE are needed")
     try:
         credentials, warnings = files.load(options.credentials, options.kind)
     except CredentialsError as error:
         return _fail(str(error), BAD_INPUT)
+    if (options.mic or options.speaker) and options.kind != "terminal":
+        return _fail("only a terminal is a radio: --mic and --speaker go with `terminal`.", BAD_INPUT)
     for warning in warnings:
         _say("warning: " + warning)
     folder = options.dir or _state_folder(credentials.device)
+    tell = _print_json if options.json else print_line
     try:
-        return asyncio.run(_run(credentials, folder, options.language, as_json=options.json))
+        handset = _handset(options.mic, options.speaker, tell, options.language)
+    except NoSound as error:
+        return _fail(str(error), BAD_INPUT)
+    try:
+        return asyncio.run(_run(credentials, folder, options.language, handset, as_json=options.json))
     except OutboxError as error:
         return _fail(str(error), BAD_OUTBOX)
     except KeyboardInterrupt:
         return OK
 
 
-async def _run(credentials: Credentials, folder: Path, language: str, *, as_json: bool) -> int:
+def _handset(mic: str | None, speaker: str | None, tell: Tell, language: str) -> "Handset | None":
+    """What `--mic` and `--speaker` name; one alone leaves the other silent. NoSound."""
+    if mic is None and speaker is None:
+        return None
+    from devices.voice.handset import Handset
+    from devices.voice.sound import SoundFailed
+    from devices.voice.specs import open_sound
+
+    try:
+        return Handset(*open_sound(mic or "silence", speaker or "null"), tell, language=language)
+    except SoundFailed as error:
+        raise NoSound(str(error)) from error
+
+
+def _list_sound() -> int:
+    from devices.voice.pyaudio_sound import list_devices
+    from devices.voice.sound import SoundFailed
+
+    try:
+        devices = list_devices()
+    except SoundFailed as error:
+        return _fail(str(error), BAD_INPUT)
+    for one in devices:
+        uses = [use for use, can in (("mic", one.microphone), ("speaker", one.speaker)) if can]
+        _print(f"pyaudio:{one.index}  {'+'.join(uses):11}  {one.name}")
+    return OK
+
+
+async def _run(
+    credentials: Credentials, folder: Path, language: str, handset: "Handset | None", *, as_json: bool
+) -> int:
     outbox = FileOutbox(folder / "outbox", clock=clock_id())
     if outbox.damaged_bytes:
         _say(f"warning: {outbox.damaged_bytes} damaged bytes in {folder / 'outbox'} were skipped.")
     agent = AGENTS[credentials.kind].restore(
         outbox.records, outbox.boot, rng=random.SystemRandom(), language=language
     )
-    hardware = KeyboardHardware(credentials.kind, _print_json if as_json else print_line, language=language)
+    tell = _print_json if as_json else print_line
+    hardware = KeyboardHardware(credentials.kind, tell, language=language)
+    if handset is not None and isinstance(agent, TerminalAgent):
+        hardware.attach(handset, lambda: agent.radio)
     with DeviceLog(credentials.device, folder / "log.jsonl", _print if as_json else None) as log:
         lines = log if as_json else _telling_the_link(log, language)
-        device = asyncio.ensure_future(run_device(agent, credentials, hardware, outbox, lines))
+        device = asyncio.ensure_future(run_device(agent, credentials, hardware, outbox, lines, handset))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, device.cancel)
         try:

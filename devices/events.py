@@ -131,6 +131,14 @@ class VoiceSubscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class BurstHeard:
+    """The last sound of this burst has left the loudspeaker."""
+
+    group: str
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """The player reached the end of `item`."""
 
@@ -173,6 +181,7 @@ Event = (
     | SelectGroup
     | VoiceFitted
     | VoiceSubscribed
+    | BurstHeard
     | Played
     | PlayerFailed
     | HardwareState
@@ -224,6 +233,7 @@ class Play:
     """Tone (if named) then speech; answered by Played or PlayerFailed with `item`. One plays at a time.
 
     `rank` as in devices/player.py: while an emergency or a call sounds, radio speech steps back.
+    With `frames` these Opus packets of 20 ms are the sound, tone and words in it; Played when the last was heard.
     """
 
     item: str
@@ -232,6 +242,7 @@ class Play:
     volume_pct: int
     tone: str = ""
     rank: int = 0
+    frames: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,18 +284,30 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """The key is down, the floor is asked for: keep what is said, so that the first syllable is not lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartTalking:
-    """Open the microphone: what it hears is said as this burst."""
+    """The floor is ours: what was kept, and what is said from now on, is this burst."""
 
     group: str
     burst: int
 
 
 @dataclass(frozen=True, slots=True)
-class StopTalking:
-    """Close the microphone, and send the sealed last frame of the burst before anything that follows is performed.
+class FinishTalking:
+    """The key is up: send what was said to its end, flag the last frame."""
 
-    None: the burst is dead already, nothing of it is to be sent.
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTalking:
+    """Close the microphone, and send the sealed `last` frame of the burst before anything that follows is performed.
+
+    `last` None: the burst is dead or ended already, nothing of it is to be sent; burst 0: there was none.
     """
 
     burst: int
@@ -316,6 +339,13 @@ class HeardOut:
 
 
 @dataclass(frozen=True, slots=True)
+class CatchingUp:
+    """What was said of this burst before has been asked for: its frames come faster than real time."""
+
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class UseAddresses:
     """Where datagrams go from now on ("host:port"), in the daemon's order; none = there is no such carriage."""
 
@@ -337,7 +367,18 @@ class SubscribeVoice:
     groups: tuple[str, ...]
 
 
-VoiceAction = StartTalking | StopTalking | Tone | TellRadio | HeardOut | UseAddresses | SendDatagram
+VoiceAction = (
+    Listen
+    | StartTalking
+    | FinishTalking
+    | StopTalking
+    | Tone
+    | TellRadio
+    | HeardOut
+    | CatchingUp
+    | UseAddresses
+    | SendDatagram
+)
 
 Action = (
     Persist

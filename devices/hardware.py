@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from devices.events import Event, HardwareState, Play
+from devices.voice.radio import Heard
 
 Feed = Callable[[Event], None]
 """Takes an event of the hardware; never blocks, may be called from within a method of a part."""
@@ -43,6 +44,47 @@ class Sensors(Protocol):
     """Position, battery, signal, volume; read before every state, so keep it cheap."""
 
     def read(self) -> HardwareState: ...
+
+
+Say = Callable[[bytes, int, bool], None]
+"""Takes one Opus packet, its time in CLOCK_HZ samples since the first, and whether it is the last; never blocks."""
+
+
+class VoiceHardware(Protocol):
+    """What makes a terminal a radio: sound in and out, as Opus. A device without sound has none.
+
+    `run` owns the sound devices until the device stops, and feeds `BurstHeard` when a burst has been played to its end;
+    it ends by an error only if it cannot go on at all.
+    """
+
+    async def run(self, feed: Feed) -> None: ...
+
+    def listen(self) -> None:
+        """The talk key is down: what is said from now on may be kept until the floor is granted."""
+
+    def talk(self, burst: int, say: Say) -> None:
+        """Packets of 20 to 60 ms go to `say` as they are spoken, what was kept first, as this burst."""
+
+    def finish(self) -> None:
+        """The key is up: what was said goes to its end, the last packet (it may be empty) says so."""
+
+    def stop(self) -> None:
+        """Nothing more is said, nothing is kept; harmless when nobody talks."""
+
+    def hear(self, heard: Heard) -> None:
+        """A frame to be played, each once, in the order of arrival: not always that of speaking."""
+
+    def over(self, group: str, burst: int) -> None:
+        """Nothing more of it is to be waited for."""
+
+    def catching_up(self, burst: int) -> None:
+        """What was said of it before has been asked for."""
+
+    def tone(self, name: str) -> None:
+        """A short signal of the radio: granted, denied, revoked, pre-empted, lost."""
+
+    def tell(self, what: str, text: str, text_en: str) -> None:
+        """A line for the person: `what` is talks, floor, group or carriage."""
 
 
 class Hardware(Protocol):

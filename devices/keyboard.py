@@ -8,7 +8,8 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TextIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TextIO
 
 from devices.events import (
     Acknowledged,
@@ -24,10 +25,15 @@ from devices.events import (
     Play,
     Played,
     PttPressed,
+    SelectGroup,
     TamperOpened,
 )
 from devices.hardware import Display, Feed, Key, Lamp, Sensors, Speaker, Vibrator
+from devices.voice.radio import Radio
 from protocols.types import Position
+
+if TYPE_CHECKING:  # numpy and the codecs are for those who have sound
+    from devices.voice.handset import Handset
 
 PRESS_S: Final = 0.15
 HOLD_S: Final = 1.2
@@ -37,7 +43,9 @@ MAX_LINE_BYTES: Final = 4096
 """A longer line ends the reading of keys."""
 
 Tell = Callable[[str, str], None]
-"""Prints one line: what speaks ("voice", "lamp", "screen", "vibration", "link", "help") and what."""
+"""Prints one line: what speaks ("voice", "lamp", "screen", "vibration", "link", "help"; of the radio "talks", "floor",
+"group", "carriage", "level", "sound") and what.
+"""
 
 PILLAR_KEYS: Final[dict[str, tuple[str, tuple[tuple[float, Event], ...]]]] = {
     "press": ("press the alarm key (an empty line does too)", ((0, KeyDown()), (PRESS_S, KeyUp()))),
@@ -62,7 +70,12 @@ TERMINAL_KEYS: Final[dict[str, tuple[str, tuple[tuple[float, Event], ...]]]] = {
     "on": ("clock in", ((0, DutyKey(on=True)),)),
     "off": ("clock out", ((0, DutyKey(on=False)),)),
     "ptt": ("push to talk for a moment", ((0, PttPressed()), (PRESS_S, PttPressed(down=False)))),
+    "talk": ("press the talk key and hold it", ((0, PttPressed()),)),
+    "over": ("let go of it", ((0, PttPressed(down=False)),)),
 }
+RADIO_LINES: Final = "group ID, groups, volume PCT, level, wait SECONDS"
+MAX_WAIT_S: Final = 3_600.0
+"""Of one `wait` line."""
 
 
 class Quit(Exception):
@@ -71,6 +84,7 @@ class Quit(Exception):
 
 def print_line(what: str, text: str) -> None:
     marks = {"voice": "🔊", "lamp": "💡", "screen": "▌", "vibration": "〰", "link": "⇄", "help": "·"}
+    marks |= {"talks": "📻", "floor": "🎙", "group": "☰", "carriage": "⇄", "level": "▂", "sound": "⚠"}
     for part in text.splitlines() or [""]:
         sys.stdout.write(f"{marks.get(what, what)} {part}\n")
     sys.stdout.flush()
@@ -89,6 +103,13 @@ class KeyboardHardware:
         self._state = HardwareState(battery_pct=100, signal_pct=100, volume_pct=80)
         self._playing: tuple[str, asyncio.TimerHandle] | None = None
         self._busy_until_s = 0.0
+        self._handset: Handset | None = None
+        self._radio: Callable[[], Radio | None] = lambda: None
+
+    def attach(self, handset: "Handset", radio: Callable[[], Radio | None]) -> None:
+        """This terminal has real sound; `radio` tells what its lines ask."""
+        self._handset, self._radio = handset, radio
+        handset.overlay.volume_pct = self._state.volume_pct or 0
 
     @property
     def keys(self) -> Key:
@@ -119,11 +140,16 @@ class KeyboardHardware:
     def play(self, play: Play, feed: Feed) -> None:
         tone = f"♪{play.tone} " if play.tone else ""
         self._tell("voice", f"{tone}{play.text} ({play.volume_pct} %)")
+        if self._handset is not None and self._handset.plays(play):
+            self._handset.play(play, feed)
+            return
         length_s = min(MAX_SPEECH_S, 0.3 + SPEECH_S_PER_CHAR * len(play.text))
         handle = asyncio.get_running_loop().call_later(length_s, feed, Played(play.item))
         self._playing = (play.item, handle)
 
     def stop(self, item: str) -> None:
+        if self._handset is not None:
+            self._handset.stop_playing(item)
         if self._playing is not None and self._playing[0] == item:
             self._playing[1].cancel()
             self._tell("voice", "■")
@@ -151,7 +177,10 @@ class KeyboardHardware:
             if word in ("quit", "exit"):
                 await self._let_go()
                 raise Quit
-            self._typed(word, rest, feed)
+            if word == "wait":
+                await asyncio.sleep(_seconds(rest))
+            else:
+                self._typed(word, rest, feed)
 
     async def _let_go(self) -> None:
         """Until the fingers are off the keys: HOLD_S at most."""
@@ -161,10 +190,29 @@ class KeyboardHardware:
         word = word or ("press" if self._table is PILLAR_KEYS else "help")
         if word in self._table:
             self._strike(self._table[word][1], feed)
-        elif not self._set(word, rest):
+        elif word == "group" and len(rest) == 1:
+            feed(SelectGroup(rest[0]))
+        elif not self._set(word, rest) and not self._ask(word):
             self._help()
             return
         feed(self._state)
+
+    def _ask(self, word: str) -> bool:
+        """What a person asks of the radio; False if this is no such line."""
+        match word:
+            case "groups":
+                self._show_groups()
+            case "level" if self._handset is not None:
+                self._handset.meter()
+            case _:
+                return False
+        return True
+
+    def _show_groups(self) -> None:
+        radio = self._radio()
+        for one in [] if radio is None else radio.groups.values():
+            chosen = "▶" if radio is not None and one.group == radio.selected else " "
+            self._tell("group", f"{chosen} {one.group} {one.name}" + ("" if one.talk else " (-)"))
 
     def _strike(self, edges: tuple[tuple[float, Event], ...], feed: Feed) -> None:
         """The first edge acts before the next line is read, the others when their time has come."""
@@ -187,6 +235,11 @@ class KeyboardHardware:
                         old.position, old.battery_pct, old.signal_pct, old.volume_pct, word == "mute"
                     )
                     return True
+                case "volume", [volume] if 0 <= int(volume) <= 100:
+                    self._state = replace(old, volume_pct=int(volume))
+                    if self._handset is not None:
+                        self._handset.overlay.volume_pct = int(volume)
+                    return True
                 case "position", [lat, lon]:
                     position = Position(float(lat), float(lon), 10.0)
                     self._state = HardwareState(
@@ -199,6 +252,16 @@ class KeyboardHardware:
         for word, (what, _) in self._table.items():
             self._tell("help", f"{word:8} {what}")
         self._tell("help", "mute, unmute, position LAT LON, quit")
+        if self._handset is not None:
+            self._tell("help", RADIO_LINES)
+
+
+def _seconds(rest: list[str]) -> float:
+    """Of a `wait` line; 0 for anything that is no number of seconds."""
+    try:
+        return min(MAX_WAIT_S, max(0.0, float(rest[0])))
+    except (IndexError, ValueError):
+        return 0.0
 
 
 async def _lines(source: TextIO) -> asyncio.StreamReader | TextIO:

@@ -7,8 +7,9 @@ For simulators, kept stable:
     await run_device(agent, credentials, hardware, outbox, log)      # until cancelled
 
 `hardware` is anything with the parts of devices/hardware.py (its `keys.run(feed)` is where a simulated person
-acts), `log` a callable that takes the fields of one line. Hundreds of devices run in one process: a few tasks
-each, no thread of their own. Cancelling is how a device is switched off.
+acts), `log` a callable that takes the fields of one line. A terminal that is given `voice` (VoiceHardware) is a
+radio. Hundreds of devices run in one process: a few tasks each, no thread of their own. Cancelling is how a device is
+switched off.
 """
 
 import asyncio
@@ -43,12 +44,18 @@ from devices.events import (
     StopPlaying,
     StorageFailed,
     Subscribe,
+    SubscribeVoice,
     Tick,
     TryNextPath,
     Vibrate,
+    VoiceAction,
+    VoiceFitted,
+    VoiceSubscribed,
 )
-from devices.hardware import Hardware
+from devices.hardware import Hardware, VoiceHardware
 from devices.outbox import Entry, Forgotten, Outbox, OutboxError
+from devices.terminal import TerminalAgent
+from devices.voice.client import VoiceClient
 from protocols import codec, topics, up
 from protocols.errors import ProtocolError
 
@@ -88,18 +95,29 @@ def clock_id() -> str:
 
 
 async def run_device(
-    agent: Agent, credentials: Credentials, hardware: Hardware, outbox: Outbox, log: LogLine
+    agent: Agent,
+    credentials: Credentials,
+    hardware: Hardware,
+    outbox: Outbox,
+    log: LogLine,
+    voice: VoiceHardware | None = None,
 ) -> None:
     """Runs one device until it is cancelled; then it says goodbye (presence death) and disconnects.
 
     Network trouble of any kind is lived through; only a bug or a failing part of the hardware ends it.
     """
-    await _Shell(agent, credentials, hardware, outbox, log).run()
+    await _Shell(agent, credentials, hardware, outbox, log, voice).run()
 
 
 class _Shell:
     def __init__(
-        self, agent: Agent, credentials: Credentials, hardware: Hardware, outbox: Outbox, log: LogLine
+        self,
+        agent: Agent,
+        credentials: Credentials,
+        hardware: Hardware,
+        outbox: Outbox,
+        log: LogLine,
+        voice: VoiceHardware | None,
     ) -> None:
         self._agent = agent
         self._credentials = credentials
@@ -115,11 +133,25 @@ class _Shell:
         self._groups_changed = asyncio.Event()
         self._jitter = random.SystemRandom()
         self._standing = Standing(credentials.device)
+        self._voice_groups: tuple[str, ...] | None = None
+        self._voice = None if voice is None else self._voice_client(voice)
+
+    def _voice_client(self, hardware: VoiceHardware) -> VoiceClient | None:
+        """Only a terminal is a radio."""
+        agent = self._agent
+        if not isinstance(agent, TerminalAgent):
+            return None
+        return VoiceClient(
+            lambda: agent.radio, hardware, self._feed, self._publish_voice, self._log, monotonic_ms
+        )
 
     async def run(self) -> None:
         name = self._credentials.device
         try:
             async with asyncio.TaskGroup() as tasks:
+                if self._voice is not None:
+                    self._feed(VoiceFitted(name))
+                    tasks.create_task(self._voice.run(), name=f"{name} voice")
                 tasks.create_task(self._decide(), name=f"{name} agent")
                 tasks.create_task(self._link(), name=f"{name} link")
                 tasks.create_task(self._hardware.keys.run(self._feed), name=f"{name} keys")
@@ -186,7 +218,7 @@ class _Shell:
         except OutboxError as error:
             self._feed(StorageFailed(str(error)))
 
-    def _act(self, action: Action) -> None:  # noqa: C901 - a flat table of what each action does
+    def _act(self, action: Action) -> None:  # noqa: C901, PLR0912 - a flat table of what each action does
         hardware = self._hardware
         match action:
             case Publish():
@@ -197,6 +229,9 @@ class _Shell:
                 self._log(action.fields)
             case Subscribe():
                 self._groups = set(action.groups)
+                self._groups_changed.set()
+            case SubscribeVoice():
+                self._voice_groups = action.groups
                 self._groups_changed.set()
             case TryNextPath():
                 self._try_next_path(action.why)
@@ -210,10 +245,22 @@ class _Shell:
                 hardware.display.show(action.text, action.text_en)
             case Vibrate():
                 hardware.vibrator.vibrate(action.for_ms)
+            case Persist():
+                raise AssertionError("made durable before")
+            case _:
+                self._perform_voice(action)
 
     def _publish(self, publish: Publish) -> None:
         topic = topics.up(self._credentials.root, self._credentials.device, publish.kind)
         self._send(topic, publish.payload, publish.qos, retain=publish.retain)
+
+    def _perform_voice(self, action: VoiceAction) -> None:
+        if self._voice is not None:
+            self._voice.perform(action)
+
+    def _publish_voice(self, sealed: bytes) -> None:
+        topic = topics.up(self._credentials.root, self._credentials.device, "voice")
+        self._send(topic, sealed, 0, retain=False)
 
     def _send(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
         """Handed to the client's own bounded queue: a receipt counts, not the broker's PUBACK."""
@@ -315,6 +362,7 @@ class _Shell:
         finally:
             self._send(self._presence_topic(), _presence(conn, online=False), 1, retain=True)
             self._client = None
+            self._voice_groups = None
             self._feed(Disconnected())
 
     async def _listen(self, client: aiomqtt.Client) -> None:
@@ -326,19 +374,31 @@ class _Shell:
                 self._log({"ev": "malformed", "t_ms": monotonic_ms(), "why": error.why})
                 continue
             if isinstance(message.payload, bytes):
-                self._feed(Received(topic.kind, message.payload, topic.to if topic.group else None))
+                self._arrived(topic, message.payload)
+
+    def _arrived(self, topic: topics.DownTopic, payload: bytes) -> None:
+        """Frames of voice are no messages: they go past the agent, and live no longer than they take."""
+        if topic.kind != "voice":
+            self._feed(Received(topic.kind, payload, topic.to if topic.group else None))
+        elif self._voice is not None:
+            self._voice.payload(payload)
 
     async def _follow_groups(self, client: aiomqtt.Client) -> None:
+        """Down topics of all groups; on the MQTT carriage their voice, too, of which the radio is told."""
         root, joined = self._credentials.root, set[str]()
         while True:
             await self._groups_changed.wait()
             self._groups_changed.clear()
-            wanted = set(self._groups)
-            for group in sorted(wanted - joined):
-                await client.subscribe(topics.group_filter(root, group), qos=1)
-            for group in sorted(joined - wanted):
-                await client.unsubscribe(topics.group_filter(root, group))
+            voice = self._voice_groups
+            down = {topics.group_filter(root, group) for group in self._groups}
+            wanted = down | {topics.group_voice(root, group) for group in voice or ()}
+            for each in sorted(wanted - joined):
+                await client.subscribe(each, qos=int(each in down))
+            for each in sorted(joined - wanted):
+                await client.unsubscribe(each)
             joined = wanted
+            if voice is not None:
+                self._feed(VoiceSubscribed(voice))
 
     async def _left(self) -> None:
         await self._leave_path.wait()

@@ -17,6 +17,7 @@ from devices.calls import CallBook, Held
 from devices.events import (
     Acknowledged,
     AnswerPressed,
+    BurstHeard,
     Disconnected,
     DutyKey,
     EmergencyDown,
@@ -59,6 +60,7 @@ class TerminalAgent(Listener):
         PttPressed: "_on_ptt",
         SelectGroup: "_on_radio",
         VoiceSubscribed: "_on_radio",
+        BurstHeard: "_on_burst_heard",
         VoiceFitted: "_on_voice_fitted",
     }
 
@@ -173,6 +175,9 @@ class TerminalAgent(Listener):
 
     def _on_radio(self, event: SelectGroup | VoiceSubscribed) -> None:
         self._radio(event)
+
+    def _on_burst_heard(self, event: BurstHeard) -> None:
+        self._log("burst-heard", group=event.group, burst=event.burst)
 
     def _on_voice(self, message: down.Floor | down.Voice) -> None:
         self._radio(Told(message))

@@ -7,11 +7,13 @@
 - `--rewrite` lets tests that compare with a committed text write that text anew, to be reviewed as a diff.
 """
 
+import importlib.util
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +28,12 @@ def find_program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=SBIN)
 
 
+def find_audio() -> str | None:
+    """PulseAudio's path when PyAudio, too, is there, and ALSA's way to PulseAudio; None when anything is missing."""
+    plugin = any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
+    return find_program("pulseaudio") if plugin and importlib.util.find_spec("pyaudio") else None
+
+
 @dataclass(frozen=True)
 class Need:
     """Something a platform may lack: how to find it (None when missing), and how to get it."""
@@ -35,6 +43,10 @@ class Need:
 
 
 NEEDS = {
+    "audio": Need(
+        find_audio,
+        "apt-get install pulseaudio libasound2-plugins portaudio19-dev, then .venv/bin/pip install PyAudio",
+    ),
     "mosquitto": Need(lambda: find_program("mosquitto"), "apt-get install mosquitto mosquitto-clients"),
     "systemd": Need(lambda: find_program("systemd-analyze"), "apt-get install systemd"),
 }

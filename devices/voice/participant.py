@@ -22,7 +22,8 @@ Why the table says what it says:
 - *An emergency raises a press* by a new ref: the daemon ends the former burst, and its end must not end the new one.
 - *Revoked*: the user is told at once and may end his word within the grace; then he must let go and press again. So a
   held key of ten minutes is one burst of the talk time and silence after it.
-- *The tail*: what is in the microphone's buffers when the key goes up was still said; pressing again within it goes on.
+- *The tail*: what was said when the key goes up is still sent to its end, and the release follows the last frame. What
+  is said while the floor is asked for is kept by the microphone (`Listen`) and sent first.
 - Two topics overtake each other: what is said of another burst than ours does not concern us (`_happened`).
 """
 
@@ -31,7 +32,17 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from devices.events import Action, Log, Publish, StartTalking, StopTalking, TellRadio, Tone
+from devices.events import (
+    Action,
+    FinishTalking,
+    Listen,
+    Log,
+    Publish,
+    StartTalking,
+    StopTalking,
+    TellRadio,
+    Tone,
+)
 from devices.voice import words
 from devices.words import Both
 from protocols import codec, down, up
@@ -45,8 +56,8 @@ T104_MS: Final = 10_000
 REQUESTS: Final = 3
 RELEASES: Final = 3
 POSITIONS: Final = 3
-TAIL_MS: Final = 100
-"""The microphone stays open after the key went up."""
+TAIL_MS: Final = 500
+"""The last frame has left by then, or is sent without waiting for the rest."""
 LIMIT_SLACK_MS: Final = 5_000
 """The daemon revokes after `talk_ms`; that much later the terminal stops by itself."""
 PRIORITIES: Final = {"normal": 0, "imminent-peril": 1, "emergency": 2}
@@ -64,7 +75,7 @@ class State(StrEnum):
 
 N, R, Q, P, T, V, L = State
 _ASK = ("ask", "arm_t101")
-_PRESS = ("new_ref", *_ASK)
+_PRESS = ("new_ref", "listen", *_ASK)
 _END = ("stop", "release", "arm_t100")
 _LEAVE = ("release", "arm_t100")
 
@@ -96,22 +107,24 @@ TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
     (Q, "lost"): (R, _ASK),
     (Q, "gone"): (N, ("tell_gone",)),
     # permission
-    (P, "let-go"): (T, ("arm_tail",)),
+    (P, "let-go"): (T, ("finish", "arm_tail")),
     (P, "raised"): (R, ("stop", *_PRESS)),
     (P, "granted"): (P, ("go_on",)),
     (P, "t101"): (P, ("ask", "arm_t101_again")),
     (P, "t101-last"): (P, ()),
     (P, "linked"): (P, _ASK),
-    (P, "queued"): (Q, ("cut", "tell_position", "arm_t104")),
+    (P, "queued"): (Q, ("cut", "listen", "tell_position", "arm_t104")),
     (P, "denied"): (L, (*_END, "tell_denied")),
     (P, "revoked"): (V, ("tell_revoked", "arm_grace")),
     (P, "taken"): (N, ("cut", "tell_taken")),
     (P, "idle"): (N, ("cut", "tell_ended")),
-    (P, "lost"): (R, ("cut", *_ASK, "tell_again")),
+    (P, "lost"): (R, ("cut", "listen", *_ASK, "tell_again")),
+    (P, "said"): (L, ("cut", *_LEAVE, "tell_over")),
     (P, "limit"): (L, (*_END, "tell_too_long")),
     (P, "gone"): (N, ("cut", "tell_gone")),
     # tail
-    (T, "press"): (P, ("arm_limit_left",)),
+    (T, "press"): (R, ("stop", "release", *_PRESS)),
+    (T, "said"): (L, ("cut", *_LEAVE, "tell_over")),
     (T, "tail"): (L, (*_END, "tell_over")),
     (T, "revoked"): (L, (*_END, "tell_over")),
     (T, "denied"): (L, _END),
@@ -123,6 +136,7 @@ TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
     # revoke grace
     (V, "let-go"): (L, _END),
     (V, "grace"): (L, _END),
+    (V, "said"): (L, ("cut", *_LEAVE)),
     (V, "taken"): (N, ("cut",)),
     (V, "idle"): (N, ("cut",)),
     (V, "lost"): (N, ("cut",)),
@@ -184,18 +198,19 @@ class Participant:
     def press(self, priority: str, now_ms: int) -> None:
         """The key went down, or an emergency raises a press."""
         raised = PRIORITIES[priority] > PRIORITIES[self.priority]
-        if self.state not in (R, Q, P, T):
+        if self.state not in (R, Q, P):
             self.priority = priority
             self._happen("press", now_ms)
-            return
-        if self.state is T:
-            self._happen("press", now_ms)
-        if raised:
+        elif raised:
             self.priority = priority
             self._happen("raised", now_ms)
 
     def let_go(self, now_ms: int) -> None:
         self._happen("let-go", now_ms)
+
+    def said(self, now_ms: int) -> None:
+        """The last frame of our burst is sealed and on its way."""
+        self._happen("said", now_ms)
 
     def linked(self, now_ms: int) -> None:
         """A new connection whose hello was answered."""
@@ -258,6 +273,8 @@ class Participant:
         before, (self.state, steps) = self.state, row
         for step in steps:
             getattr(self, "_" + step)()
+        if before in (R, Q) and self.state in (N, L):
+            self._out.append(StopTalking(0))
         if self.state is N:
             self.priority = "normal"
         for name in [name for name in self._timers if name not in OWN_TIMERS[self.state]]:
@@ -296,8 +313,15 @@ class Participant:
         self._timers.pop("t101", None)
         if self._said.burst != self.burst:
             self._cut()
+            self._listen()
             self._start()
             self._arm_limit()
+
+    def _listen(self) -> None:
+        self._out.append(Listen())
+
+    def _finish(self) -> None:
+        self._out.append(FinishTalking(self.burst))
 
     def _stop(self) -> None:
         """With a last frame, which the radio seals."""
@@ -342,8 +366,6 @@ class Participant:
 
     def _arm_limit(self) -> None:
         self._timers["limit"] = self.ends_at
-
-    _arm_limit_left = _arm_limit
 
     # ------------------------------------------------------------------------------------------- to the user
 

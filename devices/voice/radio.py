@@ -50,6 +50,8 @@ HOT_ASKING_MS: Final = 30_000
 EARPIECE_PCT: Final = 30
 """Of the volume: how loud a silent incident's group is."""
 VIBRATE_MS: Final = 200
+OVERLAP_MS: Final = 1_000
+"""The subscriptions of MQTT outlive the word that datagrams are wanted, until the daemon has taken it."""
 
 Via = Literal["datagram", "mqtt"]
 
@@ -138,10 +140,11 @@ class Radio:
         self._join_at: int | None = None
         self._join_wait_ms = JOIN_FIRST_MS
         self._joined_at: int | None = None
-        self._subscribed: tuple[str, ...] = ()
+        self._subscribed: tuple[str, ...] | None = None
         self._saying: _Saying | None = None
         self._why = words.NO_PONG
         self._asked: list[Missed] = []
+        self._leave_at: int | None = None
         self._chosen = ""
         self.groups: dict[str, down.TalkGroup] = {}
         self.participants: dict[str, Participant] = {}
@@ -175,6 +178,7 @@ class Radio:
     def deadline(self) -> int | None:
         dues = [one.deadline() for one in self.participants.values()]
         dues += [self.hearing.deadline(self._now), self.route.deadline(), self._join_at, self._hot_until]
+        dues.append(self._leave_at)
         return min((due for due in dues if due is not None), default=None)
 
     def handle(self, event: RadioEvent, now_ms: int) -> list[Action]:
@@ -212,6 +216,8 @@ class Radio:
         if self._hot_until is not None and now >= self._hot_until:
             self._cool()
         for one in list(self.participants.values()):
+            if one.talking and self._saying is None:
+                one.said(now)
             one.tick(now)
             self._collect(one)
         if self._join_at is not None and now >= self._join_at:
@@ -220,6 +226,9 @@ class Radio:
             self._over(talk)
         self._catch_up()
         self._step_route()
+        if self._leave_at is not None and now >= self._leave_at:
+            self._leave_at = None
+            self._out.append(ev.SubscribeVoice(()))
 
     # ------------------------------------------------------------------------------------------- link, keys
 
@@ -227,7 +236,7 @@ class Radio:
         self._linked = True
         self._join_wait_ms = JOIN_FIRST_MS
         self._join_at = self._now
-        self._subscribed = ()
+        self._subscribed = None
         if self.carriage == "mqtt":
             self._subscribe()
         for one in list(self.participants.values()):
@@ -237,7 +246,7 @@ class Radio:
     def _on_unlinked(self) -> None:
         self._linked = False
         self._join_at = None
-        self._subscribed = ()
+        self._subscribed = None
         if self.talking and self.carriage == "mqtt":
             self._out.append(ev.Tone("lost"))
             self._tell("floor", words.LINK_LOST)
@@ -251,12 +260,11 @@ class Radio:
         self._join_at = self._now + self._join_wait_ms
         self._join_wait_ms = min(2 * self._join_wait_ms, JOIN_MAX_MS)
 
-    def _join_soon(self, after_ms: int) -> None:
+    def _join_for_keys(self) -> None:
         """Not sooner than REJOIN_MS after the last one; a join under way is left to its own repeating."""
         if self._linked and self._join_at is None:
             self._join_wait_ms = JOIN_FIRST_MS
-            least = 0 if self._joined_at is None else self._joined_at + REJOIN_MS
-            self._join_at = max(self._now + after_ms, least)
+            self._join_at = max(self._now, 0 if self._joined_at is None else self._joined_at + REJOIN_MS)
 
     def _on_keys(self, message: down.VoiceKeys) -> None:
         try:
@@ -279,8 +287,9 @@ class Radio:
         for one in list(self.participants.values()):
             one.lost(self._now)
             self._collect(one)
-        self._join_at = None
-        self._join_soon(self._rng.randrange(RESET_JITTER_MS + 1))
+        if self._linked:
+            self._join_wait_ms = JOIN_FIRST_MS
+            self._join_at = self._now + self._rng.randrange(RESET_JITTER_MS + 1)
 
     # ------------------------------------------------------------------------------------------- groups
 
@@ -448,6 +457,7 @@ class Radio:
         asked, self._asked = self._asked, []
         for missed in asked:
             self._publish("catch-up", up.CatchUp(missed.group, missed.burst, missed.seq))
+            self._out.append(ev.CatchingUp(missed.burst))
 
     # ------------------------------------------------------------------------------------------- carriage
 
@@ -464,12 +474,14 @@ class Radio:
                     if sealed is not None:
                         self._out.append(ev.SendDatagram(sealed, self.route.to))
                 case "to-mqtt":
+                    self._leave_at = None
                     self._tell_carriage(self._why)
                     self._subscribe()
                 case "to-datagram":
                     self._publish("voice-carriage", up.VoiceCarriage("datagram", words.PONGS.en))
                     self._tell_carriage(words.PONGS)
-                    self._out.append(ev.SubscribeVoice(()))
+                    self._subscribed = None
+                    self._leave_at = self._now + OVERLAP_MS
 
     def _tell_carriage(self, why: Both) -> None:
         self._log("carriage", carriage=self.carriage, why=why.en)
@@ -482,7 +494,7 @@ class Radio:
 
     def _on_subscribed(self, groups: tuple[str, ...]) -> None:
         """Said once for each set of subscriptions; a change of mind meanwhile is not announced."""
-        if self.carriage == "mqtt" and groups == tuple(sorted(self.groups)):
+        if self.carriage == "mqtt" and groups == tuple(sorted(self.groups)) and groups != self._subscribed:
             self._subscribed = groups
             self._publish("voice-carriage", up.VoiceCarriage("mqtt", self._why.en))
 
@@ -526,13 +538,17 @@ class Radio:
     def _dropped(self, code: str) -> None:
         self.counts[code] += 1
         if code in ("unknown-kid", "unknown-start") and self._join_at is None and self._linked:
-            self._join_soon(0)
+            self._join_for_keys()
             self.pending = True
 
     def say(self, opus: bytes, ts: int, *, last: bool = False) -> bytes | None:
-        """The next frame of the burst we talk in, sealed; None without floor or key (counted). `ts` at CLOCK_HZ."""
+        """The next frame of the burst we talk in, sealed; None without floor or key (counted). `ts` at CLOCK_HZ.
+
+        After the last one send a Tick: the floor is released then.
+        """
         saying = self._saying
         if saying is None:
+            self.counts["no-floor"] += 1
             return None
         frame = Frame(saying.burst, saying.seq, ts, opus, LAST if last else 0)
         saying.seq, saying.ts = saying.seq + 1, ts

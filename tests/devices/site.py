@@ -62,11 +62,15 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(port: int) -> AsyncIterator[Site]:
+async def site(port: int, *, listens: bool = True) -> AsyncIterator[Site]:
+    """`listens` false: somebody else reads the messages."""
     async with aiomqtt.Client("127.0.0.1", port, identifier=f"site-{port}") as client:
         for each in topics.daemon_filters(ROOT):
             await client.subscribe(each, qos=1)
         here = Site(client)
+        if not listens:
+            yield here
+            return
         listening = asyncio.create_task(here.listen(), name="site")
         try:
             yield here

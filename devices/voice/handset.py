@@ -1,0 +1,232 @@
+"""A terminal's real sound: microphone and loudspeaker, made a VoiceHardware and the agent's Speaker.
+
+A live microphone stays open, so that the first syllable is there; a file is opened anew at each press and said from
+its beginning, and its end is the end of the burst. What must hold: the loop never waits for sound hardware, a
+microphone or loudspeaker that fails is told and tried again every RETRY_S, and the radio goes on without it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from devices.events import BurstHeard, Play, Played, PlayerFailed
+from devices.hardware import Feed, Say
+from devices.voice.capture import Capture, talk
+from devices.voice.files import WavMicrophone
+from devices.voice.overlay import MAX_QUEUED, SIGNALS, Overlay, signal
+from devices.voice.pace import Pace
+from devices.voice.playout import VoicePlayer
+from devices.voice.radio import Heard
+from devices.voice.sound import Microphone, SoundEnded, SoundFailed, Speaker
+from protocols.errors import ProtocolError
+from protocols.opus import Decoder
+from protocols.voice import LAST, Frame
+
+RETRY_S: Final = 5.0
+METER_S: Final = 0.5
+METER_TIMES: Final = 10
+"""A level meter is shown so often when asked, METER_S apart."""
+MAX_ENDING: Final = 64
+"""Bursts whose group is remembered until they were heard, the oldest go."""
+
+Tell = Callable[[str, str], None]
+Speak = Callable[[str, str], Awaitable[bytes | None]]
+"""Text and language to PCM, or None where nothing on this machine can speak."""
+
+
+class Handset:
+    """`tell(what, text)` prints a line. `speak` is used for what the agent plays without a sound of its own."""
+
+    def __init__(
+        self,
+        microphone: Microphone,
+        speaker: Speaker,
+        tell: Tell,
+        *,
+        language: str = "zh",
+        speak: Speak | None = None,
+    ) -> None:
+        self._microphone = microphone
+        self._speaker = speaker
+        self._tell = tell
+        self._language = language
+        self._speak = speak
+        self._feed: Feed | None = None
+        self._say: Say | None = None
+        self._capture = Capture()
+        self._pressed = asyncio.Event()
+        self._meter = asyncio.Event()
+        self.overlay = Overlay()
+        self._player = VoicePlayer(speaker, presented=self._presented, playout=self.overlay)
+        self._groups: dict[int, str] = {}
+        self._playing: dict[int, str] = {}
+        self._to_play: asyncio.Queue[tuple[Play, Feed]] = asyncio.Queue(MAX_QUEUED)
+        self._wanted: set[str] = set()
+
+    # ------------------------------------------------------------------------------------------- running
+
+    async def run(self, feed: Feed) -> None:
+        self._feed = feed
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._kept_up("microphone", self._capturing), name="microphone")
+            tasks.create_task(self._kept_up("speaker", self._playing_out), name="speaker")
+            tasks.create_task(self._prepare(), name="speech")
+            tasks.create_task(self._show_levels(), name="level")
+
+    async def _kept_up(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except SoundFailed as error:
+                self._tell("sound", f"{what}: {error}")
+            await asyncio.sleep(RETRY_S)
+
+    async def _playing_out(self) -> None:
+        async with self._speaker:
+            await self._player.run()
+
+    async def _capturing(self) -> None:
+        if not isinstance(self._microphone, WavMicrophone):
+            async with self._microphone:
+                await talk(self._microphone, self._capture, self._sent)
+            return
+        while True:
+            await self._pressed.wait()
+            self._pressed.clear()
+            async with self._microphone:
+                await self._one_press()
+
+    async def _one_press(self) -> None:
+        """A file, until it is over or the key is up."""
+        capture = self._capture
+        try:
+            while not capture.idle:
+                for frame in capture.push(await self._microphone.read()):
+                    self._sent(frame)
+        except SoundEnded:
+            capture.release()
+        pace = Pace()
+        while not capture.idle:
+            for frame in capture.tick():
+                self._sent(frame)
+            await pace.tick()
+
+    def _sent(self, frame: Frame) -> None:
+        if self._say is not None:
+            self._say(frame.opus, frame.ts, bool(frame.flags & LAST))
+
+    # ------------------------------------------------------------------------------------------- the radio
+
+    def listen(self) -> None:
+        self._capture.press()
+        self._pressed.set()
+
+    def talk(self, burst: int, say: Say) -> None:
+        self._say = say
+        self._capture.grant(burst)
+
+    def finish(self) -> None:
+        self._capture.release()
+
+    def stop(self) -> None:
+        self._capture.stop()
+
+    def hear(self, heard: Heard) -> None:
+        self.overlay.note(heard)
+        self._groups[heard.frame.burst] = heard.group
+        if len(self._groups) > MAX_ENDING:
+            del self._groups[next(iter(self._groups))]
+        self._player.hear(heard.frame)
+
+    def over(self, group: str, burst: int) -> None:
+        self.overlay.jitter.close(burst)
+        self._player.wake()
+
+    def catching_up(self, burst: int) -> None:
+        self.overlay.jitter.await_catch_up(burst, self._player.now_ms())
+        self._player.wake()
+
+    def tone(self, name: str) -> None:
+        self._lay(signal(name), self.overlay.volume_pct, 0)
+
+    def tell(self, what: str, text: str, text_en: str) -> None:
+        self._tell(what, text_en if self._language == "en" else text)
+
+    def meter(self) -> None:
+        """Show the microphone's level for a while."""
+        self._meter.set()
+
+    async def _show_levels(self) -> None:
+        while True:
+            await self._meter.wait()
+            self._meter.clear()
+            for _ in range(METER_TIMES):
+                level = self._capture.level_dbfs
+                self._tell("level", f"{level:6.1f} dBFS {'█' * max(0, round((level + 60) / 3))}")
+                await asyncio.sleep(METER_S)
+
+    def _lay(self, pcm: bytes, volume_pct: int, rank: int) -> int | None:
+        number = self.overlay.lay(pcm, volume_pct, rank)
+        self._player.wake()
+        return number
+
+    def _presented(self, number: int) -> None:
+        """A burst, or a sound laid over (negative), has been heard to its end."""
+        if self._feed is None:
+            return
+        if number >= 0:
+            self._feed(BurstHeard(self._groups.pop(number, ""), number))
+        elif number in self._playing:
+            self._feed(Played(self._playing.pop(number)))
+
+    # ------------------------------------------------------------------------------------------- the agent's speaker
+
+    def plays(self, play: Play) -> bool:
+        """Words without a sound of their own need something that speaks."""
+        return bool(play.frames) or not play.text or self._speak is not None
+
+    def play(self, play: Play, feed: Feed) -> None:
+        if self._to_play.full():
+            feed(PlayerFailed(play.item, "too many sounds at once"))
+            return
+        self._wanted.add(play.item)
+        self._to_play.put_nowait((play, feed))
+
+    def stop_playing(self, item: str) -> None:
+        self._wanted.discard(item)
+        for number in [number for number, one in self._playing.items() if one == item]:
+            del self._playing[number]
+            self.overlay.take_off(number)
+
+    async def _prepare(self) -> None:
+        """One after the other; the agent asks for one at a time anyway."""
+        while True:
+            play, feed = await self._to_play.get()
+            pcm = await self._pcm_of(play)
+            if play.item not in self._wanted:
+                continue
+            self._wanted.discard(play.item)
+            number = None if pcm is None else self._lay(pcm, play.volume_pct, play.rank)
+            if number is None:
+                feed(PlayerFailed(play.item, "nothing here can speak this text"))
+            else:
+                self._playing[number] = play.item
+
+    async def _pcm_of(self, play: Play) -> bytes | None:
+        """A sound of its own, or a tone and spoken words; None if only the words are missing."""
+        if play.frames:
+            return _decoded(play.frames)
+        tone = signal(play.tone) if play.tone in SIGNALS else b""
+        if not play.text:
+            return tone
+        words = None if self._speak is None else await self._speak(play.text, play.lang)
+        return None if words is None else tone + words
+
+
+def _decoded(frames: tuple[bytes, ...]) -> bytes | None:
+    """None for packets that are none: the whole sound has failed."""
+    decoder = Decoder()
+    try:
+        return b"".join(decoder.decode(opus) for opus in frames)
+    except ProtocolError:
+        return None
