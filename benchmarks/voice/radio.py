@@ -26,6 +26,7 @@ from .ears import Stamped, ear
 from .packets import packet as opus_packet
 
 PUBLISH_QOS0: Final = 0x30
+GROUPS: Final = f"{ROOT}/g/"
 SAMPLES: Final = 960
 SAMPLE_EVERY: Final = 50
 """Of the frames that a listener heard, one in so many is opened."""
@@ -36,7 +37,8 @@ class Denied(Exception):
 
 
 class Radio(Wire):
-    """`group` is what it talks in and listens to."""
+    """`group` is what it talks in and listens to. What is said to the whole group it reads only when it is `attentive`:
+    on a site a hundred machines do that, here they would share the cores with what is measured."""
 
     def __init__(self, one: Somebody, group: str, carriage: str = "datagram") -> None:
         filters = [topics.device_filter(root, one.id) for root in (ROOT, BARE_ROOT)]
@@ -46,6 +48,7 @@ class Radio(Wire):
         super().__init__(one.id, one.secret, filters)
         loop = asyncio.get_running_loop()
         self.group, self.carriage = group, carriage
+        self.attentive = False
         self.socket = ear()
         self.heard: list[Stamped] = []
         self.here: asyncio.Future[None] = loop.create_future()
@@ -80,6 +83,8 @@ class Radio(Wire):
         if topic.startswith(BARE_ROOT):
             assert self._echoed is not None
             self._echoed.set_result(None)
+            return b""
+        if topic.startswith(GROUPS) and not self.attentive:
             return b""
         return self._told(kind, envelope.unseal(payload).body)
 

@@ -13,6 +13,7 @@ from benchmarks.child import Child, child
 from benchmarks.daemon import Hand, daemon
 from dispatchd.config import Broker
 from dispatchd.links.broker.access import DAEMON_USER
+from protocols.secret import hash_secret
 
 Groups = dict[str, list[town.Somebody]]
 """Talk group → its terminals, the talker first."""
@@ -71,6 +72,8 @@ async def stand(folder: Path, of: Groups, carriage: str = "datagram", spare: int
             child(folder, "-m", "benchmarks.voice.radios") as radios,
         ):
             await hand.command("site", site=site(of))
+            for one in who:
+                await hand.command("secret", device=one.id, secret_hash=hash_secret(one.secret))
             here = {
                 name: msgspec.to_builtins(members[: len(members) - spare]) for name, members in of.items()
             }
