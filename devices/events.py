@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devices.outbox import Entry
+from protocols import down
 from protocols.types import Key, Position
 
 # ------------------------------------------------------------------------------------------------- events
@@ -139,6 +140,13 @@ class BurstHeard:
 
 
 @dataclass(frozen=True, slots=True)
+class HowlHeard:
+    """The microphone heard its own loudspeaker and is silent for so long."""
+
+    muted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """The player reached the end of `item`."""
 
@@ -162,6 +170,18 @@ class HardwareState:
     muted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MediaFitted:
+    """The device has sound both ways (the part `media`); said once, at its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSounds:
+    """What the control room sends is heard at the device, or has ended."""
+
+    on: bool
+
+
 Event = (
     Connected
     | Disconnected
@@ -182,9 +202,12 @@ Event = (
     | VoiceFitted
     | VoiceSubscribed
     | BurstHeard
+    | HowlHeard
     | Played
     | PlayerFailed
     | HardwareState
+    | MediaFitted
+    | MediaSounds
 )
 
 # ------------------------------------------------------------------------------------------------ actions
@@ -271,6 +294,21 @@ class ShowText:
 @dataclass(frozen=True, slots=True)
 class Vibrate:
     for_ms: int = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The device's sound to the control room and back is open from now on, or closed. `quiet`: nothing is played."""
+
+    open: bool
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAnswer:
+    """The daemon's answer to an offer of the part `media`."""
+
+    message: down.WebrtcAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +429,8 @@ Action = (
     | Light
     | ShowText
     | Vibrate
+    | Media
+    | TakeAnswer
     | Log
     | SubscribeVoice
     | VoiceAction

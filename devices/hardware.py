@@ -9,9 +9,14 @@ from typing import Protocol
 
 from devices.events import Event, HardwareState, Play
 from devices.voice.radio import Heard
+from protocols import down, up
 
 Feed = Callable[[Event], None]
 """Takes an event of the hardware; never blocks, may be called from within a method of a part."""
+
+
+SendUp = Callable[[up.WebrtcOffer | up.WebrtcBye], None]
+"""Takes a message for the daemon; it may be lost."""
 
 
 class Key(Protocol):
@@ -85,6 +90,24 @@ class VoiceHardware(Protocol):
 
     def tell(self, what: str, text: str, text_en: str) -> None:
         """A line for the person: `what` is talks, floor, group or carriage."""
+
+
+class MediaPart(Protocol):
+    """Sound to the control room and back: devices/voice/webrtc.py. A device need not have it."""
+
+    def set(self, *, open: bool, quiet: bool) -> None:  # noqa: A002
+        """Open or closed from now on; `quiet`: what comes is not played."""
+
+    def answer(self, message: down.WebrtcAnswer) -> None: ...
+
+    async def run(self, feed: Feed, send: SendUp) -> None:
+        """Until the device stops; feeds MediaSounds."""
+
+
+def media_of(hardware: "Hardware") -> MediaPart | None:
+    """The optional part `media`."""
+    found: MediaPart | None = getattr(hardware, "media", None)
+    return found
 
 
 class Hardware(Protocol):

@@ -18,7 +18,7 @@ from devices.events import (
     StopPlaying,
     TamperOpened,
 )
-from devices.listener import Listener
+from devices.intercom import Intercom
 from devices.outbox import Boot, Record
 from devices.player import CALL, Sound
 from devices.press import QUESTION_OPEN_MS, SECOND_PRESS_MS, STUCK_AFTER_MS, Contact, Question
@@ -34,9 +34,9 @@ SILENT_UNKNOWN: Final = b"?"
 """Silent, and the incident is not known yet."""
 
 
-class PillarAgent(Listener):
+class PillarAgent(Intercom):
     role: ClassVar[str] = "pillar"
-    handlers: ClassVar[dict[type, str]] = Listener.handlers | {
+    handlers: ClassVar[dict[type, str]] = Intercom.handlers | {
         KeyDown: "_on_key_down",
         KeyUp: "_on_key_up",
         CancelPressed: "_on_cancel",
@@ -108,11 +108,13 @@ class PillarAgent(Listener):
         self._at("not-delivered", self._now + NOT_DELIVERED_AFTER_MS, self._not_delivered)
         self._at("hush", self._now + self.settings.spoken_for_s * 1000, self._hush)
         self._alarm("one-key", key=key)
+        self._open_unasked()
 
     def _duress_pressed(self) -> None:
-        """Nothing here may change: no word, no light, no text."""
+        """Nothing here may change: no word, no light, no text; the owner hears what is said."""
         self._be_silent(SILENT_UNKNOWN)
         self._duress = self._alarm("duress")
+        self._open_unasked()
 
     def _on_cancel(self, _: CancelPressed) -> None:
         alarm = self._truth.last
@@ -132,6 +134,15 @@ class PillarAgent(Listener):
             text, text_en, light = text or prompt.zh, text_en or prompt.en, prompt.light
         self._set_light(light if light in LIGHTS else self._light)
         self._do(ShowText(text, text_en))
+
+    def _must_be_silent(self) -> bool:
+        return bool(self._silent)
+
+    def _show_listening(self, pattern: str) -> None:
+        """Back to the light of the truth, if any is told now."""
+        if not self._silent:
+            prompt = PROMPTS.get(self._truth.code)
+            self._set_light(pattern or (prompt.light if prompt else "off"))
 
     def _set_light(self, pattern: str) -> None:
         if pattern != self._light:
@@ -187,8 +198,10 @@ class PillarAgent(Listener):
             self._say("not-delivered")
 
     def _wait(self) -> None:
-        """Every 15 s: still not delivered, or please wait. Light and text stay with the truth."""
-        if self._truth.code == "not-delivered":
+        """Every 15 s: still not delivered, or please wait. Not while somebody talks; light and text stay."""
+        if self._media_sounds:
+            self._at("wait", self._now + self.settings.wait_prompt_s * 1000, self._wait)
+        elif self._truth.code == "not-delivered":
             self._say("not-delivered")
         elif STRENGTH[self._truth.code] > 0 and self._question is None:
             self._say("wait")

@@ -36,6 +36,8 @@ from devices.events import (
     Forget,
     Light,
     Log,
+    Media,
+    MediaFitted,
     Persist,
     Play,
     Publish,
@@ -45,6 +47,7 @@ from devices.events import (
     StorageFailed,
     Subscribe,
     SubscribeVoice,
+    TakeAnswer,
     Tick,
     TryNextPath,
     Vibrate,
@@ -52,7 +55,7 @@ from devices.events import (
     VoiceFitted,
     VoiceSubscribed,
 )
-from devices.hardware import Hardware, VoiceHardware
+from devices.hardware import Hardware, VoiceHardware, media_of
 from devices.outbox import Entry, Forgotten, Outbox, OutboxError
 from devices.terminal import TerminalAgent
 from devices.voice.client import VoiceClient
@@ -122,6 +125,7 @@ class _Shell:
         self._agent = agent
         self._credentials = credentials
         self._hardware = hardware
+        self._media = media_of(hardware)
         self._outbox = outbox
         self._log = log
         self._inbox: deque[Event] = deque()
@@ -155,6 +159,9 @@ class _Shell:
                 tasks.create_task(self._decide(), name=f"{name} agent")
                 tasks.create_task(self._link(), name=f"{name} link")
                 tasks.create_task(self._hardware.keys.run(self._feed), name=f"{name} keys")
+                if self._media is not None:
+                    self._feed(MediaFitted())
+                    tasks.create_task(self._media.run(self._feed, self._say_up), name=f"{name} media")
         finally:
             self._settle()
 
@@ -245,10 +252,24 @@ class _Shell:
                 hardware.display.show(action.text, action.text_en)
             case Vibrate():
                 hardware.vibrator.vibrate(action.for_ms)
+            case Media() | TakeAnswer():
+                self._perform_media(action)
             case Persist():
                 raise AssertionError("made durable before")
             case _:
                 self._perform_voice(action)
+
+    def _perform_media(self, action: Media | TakeAnswer) -> None:
+        if self._media is None:
+            return
+        if isinstance(action, Media):
+            self._media.set(open=action.open, quiet=action.quiet)
+        else:
+            self._media.answer(action.message)
+
+    def _say_up(self, message: up.WebrtcOffer | up.WebrtcBye) -> None:
+        """Of the media; not durable, its maker tries again."""
+        self._publish(Publish(codec.UP_KIND[type(message)], codec.encode(message)))
 
     def _publish(self, publish: Publish) -> None:
         topic = topics.up(self._credentials.root, self._credentials.device, publish.kind)

@@ -22,7 +22,9 @@ from devices.events import (
     DutyKey,
     EmergencyDown,
     EmergencyUp,
+    HowlHeard,
     PttPressed,
+    Publish,
     SelectGroup,
     ShowText,
     Tick,
@@ -36,7 +38,7 @@ from devices.player import CALL, EMERGENCY, NORMAL, Sound
 from devices.sender import Pending
 from devices.voice.radio import EmergencyHeld, Joined, Linked, Radio, RadioEvent, Told, Unlinked
 from devices.words import Both
-from protocols import down, up
+from protocols import codec, down, up
 from protocols.envelope import Envelope
 from protocols.prompts import NOT_DELIVERED_AFTER_MS, PROMPTS
 from protocols.types import ANSWERS, Key
@@ -61,6 +63,7 @@ class TerminalAgent(Listener):
         SelectGroup: "_on_radio",
         VoiceSubscribed: "_on_radio",
         BurstHeard: "_on_burst_heard",
+        HowlHeard: "_on_howl",
         VoiceFitted: "_on_voice_fitted",
     }
 
@@ -178,6 +181,11 @@ class TerminalAgent(Listener):
 
     def _on_burst_heard(self, event: BurstHeard) -> None:
         self._log("burst-heard", group=event.group, burst=event.burst)
+
+    def _on_howl(self, event: HowlHeard) -> None:
+        group = None if self.radio is None else self.radio.selected or None
+        self._log("howling", muted_ms=event.muted_ms, group=group)
+        self._do(Publish("howling", codec.encode(up.Howling(event.muted_ms, group))))
 
     def _on_voice(self, message: down.Floor | down.Voice) -> None:
         self._radio(Told(message))

@@ -25,6 +25,7 @@ import structlog
 
 from protocols import site as site_
 from protocols.down import Membership
+from protocols.rules import Rules
 from protocols.secret import hash_secret
 
 from . import __version__
@@ -42,10 +43,12 @@ from .ledger import Ledger
 from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
 from .store import Store, open_store
-from .voice import wiring
+from .voice import recordings, wiring
+from .voice.recordings import Recordings
 from .voice.room import VoiceRoom
 
 DAEMON_USER: Final = "dispatchd"
+RECORDINGS_DIR: Final = "recordings"
 HELD_MAX: Final = 20_000
 """Memberships that wait for a reload; the oldest beyond are dropped and sent again by the core's own retry."""
 ACCESS_SETTLE_S: Final = 0.05
@@ -131,9 +134,12 @@ class Daemon:
                     await engine.started.wait()
                     await self._first_site(engine)
                     await self._start_links(group, store, engine, Numbers(gen, start))
+                    recordings_ = self._recordings(group, store, engine)
                     if self._voice is not None:
+                        recorder = wiring.recorder(self._voice, engine, recordings_, start)
+                        group.create_task(recorder.run(), name="recorder")
                         group.create_task(self._voice.run(), name="voice")
-                    console.attach(engine, store)
+                    console.attach(engine, store, recordings_)
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
             except* _Stopped:
                 log.info("stopped")
@@ -187,6 +193,18 @@ class Daemon:
             return wiring.datagrams(self._config.voice)
         except wiring.VoiceError as error:
             raise StartError(str(error)) from error
+
+    def _recordings(self, group: asyncio.TaskGroup, store: Store, engine: Engine) -> Recordings:
+        """The folder of recordings and its index, tidied every hour."""
+        kept = Recordings(self._dir / RECORDINGS_DIR, store)
+
+        async def look() -> tuple[Rules, dict[str, list[str]]]:
+            async with engine.settled() as state:
+                return state.site.rules, {incident: list(names) for incident, names in state.holds.items()}
+
+        max_bytes = int(self._config.recordings.max_gb * 1e9)
+        group.create_task(recordings.keep(kept, look, max_bytes), name="recordings")
+        return kept
 
     async def _broker_address(self, group: asyncio.TaskGroup, engine: Engine, root: str) -> BrokerAddress:
         """Of the broker that runs already, or of one that is started and watched here."""

@@ -139,6 +139,20 @@ class Limits(_Section, frozen=True):
     ] = 20_000
 
 
+class Recordings(_Section, frozen=True):
+    """Sound that is kept; how long is the site's business (docs/rules.md)."""
+
+    max_gb: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="above so many GB the oldest recordings of no incident go, none younger than 30 days; "
+            "0 = no limit",
+        ),
+    ] = 0
+
+
 class Config(_Section, frozen=True):
     """Everything. A section left out has its defaults."""
 
@@ -162,6 +176,7 @@ class Config(_Section, frozen=True):
     log: Log = Log()
     voice: Voice = Voice()
     limits: Limits = Limits()
+    recordings: Recordings = Recordings()
 
     @property
     def directory(self) -> Path:

@@ -178,6 +178,11 @@ class Engine:
         async with self._settled:
             yield self._ledger.core.state
 
+    @property
+    def unsettled(self) -> State:
+        """The state as decided, perhaps not on disk yet: for names and units only, never for what people are told."""
+        return self._ledger.core.state
+
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]:
         """Call `listener` after every commit; returns how to stop that."""
         self._listeners.append(listener)

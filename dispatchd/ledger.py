@@ -36,6 +36,10 @@ class Batch(NamedTuple):
     waited: bool
 
 
+BACKLOG_MAX: Final = 100_000
+"""Rows that nobody waits for (presence, floors) while the store fails: about 20 MB, days of a busy district."""
+
+
 class Ledger:
     """Owns the core; `core.state.seq` is the last row known to be on disk or waiting in `backlog`."""
 
@@ -68,17 +72,27 @@ class Ledger:
         return [(first + n, now, fact) for n, (now, fact) in enumerate(batch.facts)]
 
     def postpone(self, batch: Batch) -> list[tuple[int, int, f.Fact]]:
-        """Journaled but not waited for: written with the next batch. At most what one flush interval brings."""
+        """Journaled but not waited for: written with the next batch, at most what one flush interval brings.
+
+        While the store fails they gather; beyond BACKLOG_MAX the oldest are never written.
+        """
         first = self.core.state.seq + 1
         self.backlog.extend(batch.rows)
+        del self.backlog[:-BACKLOG_MAX]
         self.core.state.seq += len(batch.rows)
         return [(first + n, now, fact) for n, (now, fact) in enumerate(batch.facts)]
 
     def discard(self) -> None:
-        """A commit failed: forget everything that is not on disk. What devices said of themselves is kept."""
+        """A commit failed: forget the batch. What nobody waited for has happened already, and goes on being so:
+
+        its effects have left, so the backlog is folded again and written when the store works. What devices said of
+        themselves is kept, too.
+        """
         old = self.core.state
-        self.backlog.clear()
         self.core = self._load()
+        for one in self.backlog:
+            self.core.apply(f.decode(one.kind, one.v, one.body), one.now_ms, self.core.state.seq + 1)
+        self.core.refolded()
         self.core.carry_over(old)
 
     # start and snapshots

@@ -11,12 +11,15 @@ from typing import Any, Final
 from msgspec import Struct
 
 from . import kinds, limits, prompts, topics
-from .kinds import Kind
+from .kinds import Bare, Kind
 from .schemas import REF, schema_name, schemas
 from .types import ID_PATTERN
+from .voice import MAX_SEALED_BYTES
 from .yaml import to_yaml
 
 CONTENT_TYPE: Final = "application/msgpack"
+SEALED_TYPE: Final = "application/octet-stream"
+"""Of a bare sealed frame."""
 _ADDRESS: Final = {
     "up": "{root}/d/{device}/up/",
     "down": "{root}/d/{device}/down/",
@@ -42,14 +45,24 @@ def document() -> dict[str, Any]:
             " sees it: `send` is what a device publishes, `receive` what it is sent. Payloads are MessagePack"
             " maps with the field names below; unknown fields are ignored, unknown enum values"
             " (x-known-values) are kept. Every down payload is an Envelope whose body is the message."
+            " Three topics carry bare sealed frames of sound (application/octet-stream) and no envelope."
             " docs/wire.md has the order of messages and the profiles.",
         },
         "defaultContentType": CONTENT_TYPE,
         "servers": {"site": _server()},
-        "channels": {_id(kind): _channel(kind) for kind in kinds.ALL},
-        "operations": {_operation_id(kind): _operation(kind) for kind in kinds.ALL},
+        "channels": {
+            **{_id(kind): _channel(_id(kind), address(kind)) for kind in kinds.ALL},
+            **{bare.id: _channel(bare.id, bare.address) for bare in kinds.BARE},
+        },
+        "operations": {
+            **{_operation_id(kind): _operation(kind) for kind in kinds.ALL},
+            **{f"{_action(bare.sent)}-{bare.id}": _bare_operation(bare) for bare in kinds.BARE},
+        },
         "components": {
-            "messages": {_id(kind): _message(kind) for kind in kinds.ALL},
+            "messages": {
+                **{_id(kind): _message(kind) for kind in kinds.ALL},
+                **{bare.id: _bare_message(bare) for bare in kinds.BARE},
+            },
             "parameters": _parameters(),
             "schemas": dict(schemas()),
         },
@@ -64,7 +77,8 @@ def _server() -> dict[str, Any]:
         "protocol": "mqtt",
         "protocolVersion": "3.1.1",
         "description": "clean session; QoS 0 and 1; user name = client id = device id; one subscription"
-        " {root}/d/{device}/down/# and one {root}/g/{talkgroup}/down/# per talk group",
+        " {root}/d/{device}/down/# and one {root}/g/{talkgroup}/down/# per talk group; while sound comes by MQTT"
+        " one {root}/g/{talkgroup}/voice per talk group too",
         "variables": {"broker": {"description": "host:port, told when a device is enrolled"}},
         "bindings": {"mqtt": {"cleanSession": True, "keepAlive": limits.KEEP_ALIVE_S, "lastWill": _will()}},
     }
@@ -79,7 +93,11 @@ def _id(kind: Kind) -> str:
 
 
 def _operation_id(kind: Kind) -> str:
-    return f"{'send' if sends(kind) else 'receive'}-{_id(kind)}"
+    return f"{_action(sends(kind))}-{_id(kind)}"
+
+
+def _action(sent: bool) -> str:
+    return "send" if sent else "receive"
 
 
 def sends(kind: Kind) -> bool:
@@ -90,20 +108,19 @@ def address(kind: Kind) -> str:
     return _ADDRESS[kind.way] + kind.name
 
 
-def _channel(kind: Kind) -> dict[str, Any]:
-    topic = address(kind)
+def _channel(id_: str, topic: str) -> dict[str, Any]:
     return {
         "address": topic,
         "parameters": {
             name: {"$ref": f"#/components/parameters/{name}"} for name in re.findall(r"{(\w+)}", topic)
         },
-        "messages": {_id(kind): {"$ref": f"#/components/messages/{_id(kind)}"}},
+        "messages": {id_: {"$ref": f"#/components/messages/{id_}"}},
     }
 
 
 def _operation(kind: Kind) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "action": "send" if sends(kind) else "receive",
+        "action": _action(sends(kind)),
         "channel": {"$ref": f"#/channels/{_id(kind)}"},
         "summary": first_sentence(kind.type),
         "bindings": {"mqtt": {"qos": kind.qos, "retain": kind.retain}},
@@ -117,6 +134,23 @@ def _operation(kind: Kind) -> dict[str, Any]:
     return operation
 
 
+def _bare_operation(bare: Bare) -> dict[str, Any]:
+    return {
+        "action": _action(bare.sent),
+        "channel": {"$ref": f"#/channels/{bare.id}"},
+        "summary": bare.what,
+        "bindings": {"mqtt": {"qos": 0, "retain": False}},
+        "x-devices": list(bare.who),
+        "x-durable": False,
+        "x-repeated-until": "nothing; it is not repeated",
+    }
+
+
+def _bare_message(bare: Bare) -> dict[str, Any]:
+    form = {"type": "string", "format": "binary", "maxLength": MAX_SEALED_BYTES}
+    return {"name": bare.id, "title": bare.what, "contentType": SEALED_TYPE, "payload": form}
+
+
 def _answered_on(kind: Kind) -> str:
     if kind.durable:
         return "down-receipt"
@@ -124,6 +158,11 @@ def _answered_on(kind: Kind) -> str:
         return "up-rung"
     return {
         ("up", "hello"): "down-hello",
+        ("up", "floor-request"): "down-floor-granted",
+        ("up", "floor-queue-position-request"): "down-floor-queue-position-info",
+        ("up", "voice-join"): "down-voice-keys",
+        ("up", "clip-request"): "down-clip-part",
+        ("up", "webrtc-offer"): "down-webrtc-answer",
         ("down", "config"): "up-applied",
         ("down", "membership"): "up-applied",
     }.get((kind.way, kind.name), "")

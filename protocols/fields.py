@@ -117,7 +117,7 @@ MEANING: Final = {
     "sealed": "what the device is told, encrypted for it alone (docs/wire.md)",
     "CatchUp.seq": "first frame that was missed",
     "session": "names this WebRTC session; new for every offer",
-    "sha256": "of all Opus packets of the clip, one after the other",
+    "sha256": "of all Opus packets of the clip in order, each led by its length (2 bytes, big-endian)",
     "start": "counts the starts of the daemon's voice",
     "FloorTaken.silent": "quietly: a silent incident's group",
     "talk": "the same groups as a radio needs them, what is heard first stands first",

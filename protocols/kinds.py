@@ -118,6 +118,41 @@ ALL: Final = (
 )
 
 
+class Bare(NamedTuple):
+    """A topic whose payload is one sealed frame (protocols.sframe), neither MessagePack map nor envelope. QoS 0."""
+
+    id: str
+    address: str
+    sent: bool
+    who: tuple[str, ...]
+    what: str
+
+
+BARE: Final = (
+    Bare(
+        "up-voice",
+        "{root}/d/{device}/up/voice",
+        True,
+        TERMINAL,
+        "One sealed frame of the device that has the floor, while it is on MQTT",
+    ),
+    Bare(
+        "group-voice",
+        "{root}/g/{talkgroup}/voice",
+        False,
+        BOTH,
+        "One sealed frame for the talk group; a device subscribes while it is on MQTT",
+    ),
+    Bare(
+        "down-voice",
+        "{root}/d/{device}/down/voice",
+        False,
+        BOTH,
+        "One sealed frame that this device asked for by `catch-up`, while it is on MQTT",
+    ),
+)
+
+
 def qos(way: Way, name: str) -> int:
     """Of a kind of version 1; KeyError for any other."""
     return _QOS_OF[way, name]

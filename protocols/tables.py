@@ -4,7 +4,7 @@ from typing import Any
 
 from . import kinds, limits, prompts
 from .asyncapi import address, first_sentence, sends
-from .kinds import Kind
+from .kinds import Bare, Kind
 
 
 def tables() -> str:
@@ -19,13 +19,19 @@ def _markdown(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 
 def _kinds_table() -> str:
     head = ("topic", "who", "QoS", "retained", "durable", "repeated until", "what")
-    return "### Messages\n\n" + _markdown(head, [_kind_row(kind) for kind in kinds.ALL])
+    rows = [*map(_kind_row, kinds.ALL), *map(_bare_row, kinds.BARE)]
+    return "### Messages\n\n" + _markdown(head, rows)
 
 
 def _kind_row(kind: Kind) -> tuple[Any, ...]:
     who = f"{'from' if sends(kind) else 'to'} {' and '.join(kind.who)}"
     flags = ("yes" if kind.retain else "no", "yes" if kind.durable else "no")
     return (f"`{address(kind)}`", who, kind.qos, *flags, kind.ended_by, first_sentence(kind.type))
+
+
+def _bare_row(bare: Bare) -> tuple[Any, ...]:
+    who = f"{'from' if bare.sent else 'to'} {' and '.join(bare.who)}"
+    return (f"`{bare.address}`", who, 0, "no", "no", "nothing; it is not repeated", bare.what)
 
 
 def _limits_table() -> str:

@@ -29,6 +29,7 @@ from .city import Befell, City, Deed, Mishap, Pressed
 from .hardware import SimHardware
 from .radio import Radio
 from .roster import Roster
+from .voice import Figures, Packets, SimVoice
 
 STEP_S: Final = 0.5
 CONNECT_EVERY_S: Final = 0.015
@@ -66,12 +67,13 @@ class Receipt(NamedTuple):
 
 @dataclass(slots=True)
 class SimDevice:
-    """One device. `junction` is set for a pillar."""
+    """One device. `junction` is set for a pillar, `voice` for a terminal that is a radio."""
 
     credentials: Credentials
     hardware: SimHardware
     outbox: MemoryOutbox
     junction: int | None = None
+    voice: SimVoice | None = None
     boots: int = 1
     online: bool = False
     items: dict[str, Item] = field(default_factory=dict)
@@ -95,8 +97,11 @@ class Fleet:
         logs: Path | None = None,
         *,
         language: str = "zh",
+        radios: bool = True,
     ) -> None:
         self.city = city
+        self.figures = Figures()
+        self._radios = radios
         self._born_s = int(time.time())
         self._rng = rng
         self._logs = logs
@@ -121,6 +126,7 @@ class Fleet:
             SimHardware(where, pace=self.city.pace),
             _outbox(self._born_s),
             junction,
+            SimVoice(device, self.figures) if self._radios and junction is None else None,
         )
 
     # ------------------------------------------------------------------------------------------------ running
@@ -167,7 +173,9 @@ class Fleet:
                 self._notice(device, fields)
 
             try:
-                await run_device(agent, self._through_the_air(device), device.hardware, device.outbox, log)
+                await run_device(
+                    agent, self._through_the_air(device), device.hardware, device.outbox, log, device.voice
+                )
             finally:
                 self._online(device, online=False)
 
@@ -252,6 +260,8 @@ class Fleet:
 
     def _cover(self, device: SimDevice, *, covered: bool) -> None:
         assert self._radio is not None
+        if device.voice is not None:
+            device.voice.covered = covered
         if covered:
             self._radio.find(device.id)
         else:
@@ -280,6 +290,11 @@ class Fleet:
         hardware = self.devices[terminal].hardware
         hardware.use(EmergencyDown())
         asyncio.get_running_loop().call_later(EMERGENCY_HOLD_S, hardware.use, EmergencyUp())
+
+    def talk(self, terminal: str, packets: Packets) -> bool:
+        """The person presses the talk key, says this, and lets go; False if this terminal is no running radio."""
+        voice = self.devices[terminal].voice
+        return voice is not None and voice.speak(packets)
 
     def befall(self, terminal: str, mishap: Mishap, *, for_s: float | None = None) -> None:
         """It begins, or ends if it had begun already; `for_s` None = until told otherwise."""

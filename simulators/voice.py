@@ -73,6 +73,8 @@ class SimVoice:
         self.figures = figures
         self.words: Packets = ()
         self.talking = False
+        self.covered = True
+        """Out of coverage nothing is heard and nothing that is said arrives; the datagrams' pings go on."""
         self.lines: dict[str, str] = {}
         self.frames: Counter[int] = Counter()
         """Burst → frames heard of it, of the last MAX_BURSTS bursts."""
@@ -112,8 +114,9 @@ class SimVoice:
     def _next(self, burst: int, say: Say, at: int, started_s: float) -> None:
         """Packet `at`, at its time; after the last one the key is let go."""
         over = at >= len(self.words) or self._finishing
-        self.figures.said(burst, at * TICKS)
-        say(b"" if over else self.words[at], at * TICKS, over)
+        if self.covered:
+            self.figures.said(burst, at * TICKS)
+            say(b"" if over else self.words[at], at * TICKS, over)
         if over:
             self.stop()
             if self._feed is not None:
@@ -133,6 +136,8 @@ class SimVoice:
             self._timer = None
 
     def hear(self, heard: Heard) -> None:
+        if not self.covered:
+            return
         self.figures.heard(self.device, heard)
         self.frames[heard.frame.burst] += 1
         if len(self.frames) > MAX_BURSTS:

@@ -9,14 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from devices.events import BurstHeard, Play, Played, PlayerFailed
+from devices.events import BurstHeard, HowlHeard, Play, Played, PlayerFailed
 from devices.hardware import Feed, Say
+from devices.voice import words
 from devices.voice.capture import Capture, talk
+from devices.voice.duck import Duck
 from devices.voice.files import WavMicrophone
+from devices.voice.howl import HowlGuard
 from devices.voice.overlay import MAX_QUEUED, SIGNALS, Overlay, signal
 from devices.voice.pace import Pace
 from devices.voice.playout import VoicePlayer
 from devices.voice.radio import Heard
+from devices.voice.scanner import Scanner
 from devices.voice.sound import Microphone, SoundEnded, SoundFailed, Speaker
 from protocols.errors import ProtocolError
 from protocols.opus import Decoder
@@ -56,8 +60,13 @@ class Handset:
         self._capture = Capture()
         self._pressed = asyncio.Event()
         self._meter = asyncio.Event()
+        self._duck = Duck()
+        self._guard = HowlGuard()
         self.overlay = Overlay()
-        self._player = VoicePlayer(speaker, presented=self._presented, playout=self.overlay)
+        self.scanner = Scanner()
+        self._player = VoicePlayer(
+            speaker, presented=self._presented, played=self._duck.played, playout=self.overlay
+        )
         self._groups: dict[int, str] = {}
         self._playing: dict[int, str] = {}
         self._to_play: asyncio.Queue[tuple[Play, Feed]] = asyncio.Queue(MAX_QUEUED)
@@ -88,7 +97,7 @@ class Handset:
     async def _capturing(self) -> None:
         if not isinstance(self._microphone, WavMicrophone):
             async with self._microphone:
-                await talk(self._microphone, self._capture, self._sent)
+                await talk(self._microphone, self._capture, self._sent, cleaned=self._cleaned)
             return
         while True:
             await self._pressed.wait()
@@ -111,6 +120,18 @@ class Handset:
                 self._sent(frame)
             await pace.tick()
 
+    def _cleaned(self, pcm: bytes) -> bytes:
+        """Without our own loudspeaker in it; looked at only while somebody talks here."""
+        if self._capture.idle:
+            return pcm
+        clean, howl = self._guard.push(self._duck.hear(pcm))
+        if howl is not None:
+            muted = words.howling(howl.mute_ms)
+            self.tell("sound", muted.zh, muted.en)
+            if self._feed is not None:
+                self._feed(HowlHeard(howl.mute_ms))
+        return clean
+
     def _sent(self, frame: Frame) -> None:
         if self._say is not None:
             self._say(frame.opus, frame.ts, bool(frame.flags & LAST))
@@ -132,13 +153,24 @@ class Handset:
         self._capture.stop()
 
     def hear(self, heard: Heard) -> None:
-        self.overlay.note(heard)
-        self._groups[heard.frame.burst] = heard.group
-        if len(self._groups) > MAX_ENDING:
-            del self._groups[next(iter(self._groups))]
-        self._player.hear(heard.frame)
+        """Of several groups one is played; what it interrupts is dropped."""
+        frame, now_ms = heard.frame, self._player.now_ms()
+        self.scanner.priorities[heard.group] = heard.scan
+        before = self.scanner.playing
+        wins = self.scanner.heard(heard.group, frame.burst, now_ms, emergency=heard.priority == "emergency")
+        if before is not None and before != self.scanner.playing:
+            self.overlay.jitter.flush(before[1])
+        if wins:
+            self.overlay.note(heard)
+            self._groups[frame.burst] = heard.group
+            if len(self._groups) > MAX_ENDING:
+                del self._groups[next(iter(self._groups))]
+            self._player.hear(frame)
+        if frame.flags & LAST:
+            self.scanner.ended(heard.group, frame.burst, now_ms)
 
     def over(self, group: str, burst: int) -> None:
+        self.scanner.ended(group, burst, self._player.now_ms())
         self.overlay.jitter.close(burst)
         self._player.wake()
 

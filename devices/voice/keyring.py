@@ -29,11 +29,6 @@ class _Known(Struct):
     until_ms: int | None = None
 
 
-def context(device: str, nonce: bytes) -> bytes:
-    """What binds sealed keys to one device and one join."""
-    return device.encode() + b"/" + nonce
-
-
 class Keyring:
     def __init__(self, device: str) -> None:
         self._device = device
@@ -61,7 +56,7 @@ class Keyring:
         if self._pair is None or message.nonce != self._nonce:
             raise ProtocolError("stale", "voice keys of another join")
         plain = voice_keys.open_sealed(
-            self._pair, message.public, message.sealed, context(self._device, message.nonce)
+            self._pair, message.public, message.sealed, voice_keys.context(self._device, message.nonce)
         )
         keys = voice_keys.decode(plain)
         self._use(keys, now_ms)

@@ -266,6 +266,12 @@ class Radio:
             self._join_wait_ms = JOIN_FIRST_MS
             self._join_at = max(self._now, 0 if self._joined_at is None else self._joined_at + REJOIN_MS)
 
+    def _join_at_random(self) -> None:
+        """Everybody was asked to; who is about to join anyway has nothing to do."""
+        if self._linked and self._join_at is None:
+            self._join_wait_ms = JOIN_FIRST_MS
+            self._join_at = self._now + self._rng.randrange(RESET_JITTER_MS + 1)
+
     def _on_keys(self, message: down.VoiceKeys) -> None:
         try:
             keys = self.keyring.take(message, self._now)
@@ -287,9 +293,8 @@ class Radio:
         for one in list(self.participants.values()):
             one.lost(self._now)
             self._collect(one)
-        if self._linked:
-            self._join_wait_ms = JOIN_FIRST_MS
-            self._join_at = self._now + self._rng.randrange(RESET_JITTER_MS + 1)
+        self._join_at = None
+        self._join_at_random()
 
     # ------------------------------------------------------------------------------------------- groups
 
@@ -398,9 +403,10 @@ class Radio:
         match message:
             case down.VoiceKeys():
                 self._on_keys(message)
+            case down.VoiceReset() if message.start != self.keyring.start:
+                self._on_reset()
             case down.VoiceReset():
-                if message.start != self.keyring.start or not self.keyring.ready:
-                    self._on_reset()
+                self._join_at_random()
             case down.ClipPart() | down.WebrtcAnswer():
                 pass  # the business of other rooms
             case _:

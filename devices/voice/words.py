@@ -98,3 +98,9 @@ def carriage(carriage_: str, why: Both) -> Both:
 NO_PONG: Final = Both("UDP 没有回应", "no answer by UDP")
 PONGS: Final = Both("UDP 恢复", "UDP answers again")
 NO_ADDRESS: Final = Both("站点没有 UDP 地址", "the site has no UDP address")
+
+
+def howling(muted_ms: int) -> Both:
+    """Told where it howls."""
+    length_s = max(1, round(muted_ms / 1000))
+    return Both(f"啸叫,话筒静音 {length_s} 秒", f"it howls: the microphone is silent for {length_s} s")

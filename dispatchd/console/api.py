@@ -23,18 +23,19 @@ from starlette.routing import WebSocketRoute
 
 from dispatchd.core.commands import RANK, Command, Refusal, Target
 from dispatchd.core.state import State
-from dispatchd.store.base import StoreError, StoreFull
+from dispatchd.store.base import Recording, StoreError, StoreFull
 from protocols.site import Operator
 
-from . import heard, metrics, openapi, replay, routes
+from . import heard, metrics, openapi, recordings, replay, routes, talk
 from .documents import MalformedDoc
 from .errors import STARTING, ApiError, Problem, not_found
 from .feed import Feeds
 from .guard import Guard
-from .ports import Engine, Journal, Malformed
+from .ports import Engine, Journal, Malformed, Recordings
 from .routes import PREFIX, ROUTES, RUNGS, Route
 from .signin import SignIn, bearer
 from .views import View, health_doc, site_doc
+from .voice_api import VoiceApi
 from .walls import WALLS, Scope
 
 log = structlog.get_logger("console")
@@ -52,6 +53,8 @@ NAMED: Final = {
     "unit": "units",
     "fault": "faults",
     "item": "items",
+    "group": "groups",
+    "groups": "groups",
 }
 """Field of a command → table its ids are in; an id beyond the operator's walls is answered 404."""
 NAMED_IN_TARGET: Final = {
@@ -60,7 +63,7 @@ NAMED_IN_TARGET: Final = {
     "devices": "fleet",
     "talk_groups": "talk_groups",
 }
-NOUNS: Final = {"fleet": "device", "talk_groups": "talk group"}
+NOUNS: Final = {"fleet": "device", "talk_groups": "talk group", "groups": "talk group"}
 """Table → what one of its entries is called where its plural does not say so."""
 _WALLS: Final[dict[str, Callable[[Scope, str], bool]]] = {
     **WALLS,
@@ -75,15 +78,17 @@ class Console:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.journal: Journal | None = None
+        self.recordings: Recordings | None = None
         self.sign_in = SignIn()
         self.requests = metrics.Requests()
         self.feeds = Feeds()
+        self.voice = VoiceApi()
         self._seen: dict[str, float] = {}
         self.app = Guard(_starlette(self))
 
-    def attach(self, engine: Engine, journal: Journal) -> None:
-        """From now on everything is served."""
-        self.engine, self.journal = engine, journal
+    def attach(self, engine: Engine, journal: Journal, recordings: Recordings | None = None) -> None:
+        """From now on everything is served; without `recordings` there are none."""
+        self.engine, self.journal, self.recordings = engine, journal, recordings
         self.feeds.attach(engine)
 
     @property
@@ -120,6 +125,7 @@ class Handlers:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.told = recordings.Told()
 
     @asynccontextmanager
     async def scope(self, request: Request, route: Route) -> AsyncIterator[tuple[View, Scope]]:
@@ -157,6 +163,14 @@ class Handlers:
             if doc is None:
                 raise not_found(noun(route.table), id_)
             return answer(doc)
+
+    async def members(self, request: Request, route: Route) -> Response:
+        id_ = request.path_params["id"]
+        async with self.scope(request, route) as (view, scope):
+            if not scope.group(id_):
+                raise not_found(noun(route.table), id_)
+            docs = [doc for doc in talk.member_docs(view.state, id_) if scope.device(doc.device)]
+            return answer(route.answer(view.now_ms, docs))
 
     async def not_heard(self, request: Request, route: Route) -> Response:
         id_, rung = request.path_params["id"], request.query_params.get("rung", RUNGS[0])
@@ -196,6 +210,47 @@ class Handlers:
         kept = await asyncio.to_thread(lambda: list(journal.malformed(MALFORMED_SHOWN)))
         shown = [malformed_doc(m) for m in kept if top or _device_of(root, m.topic) in mine]
         return answer(route.answer(now_ms, shown))
+
+    async def recordings(self, request: Request, route: Route) -> Response:
+        kept = self.console.recordings
+        async with self.scope(request, route) as (view, scope):
+            now_ms, zone = view.now_ms, replay.site_zone(view.state.site.timezone)
+            holds = {incident: list(names) for incident, names in view.state.holds.items()}
+            asked, limit = recordings.sought(request.query_params, scope, view.state, zone)
+        rows = await asyncio.to_thread(kept.sought, asked, limit) if kept else []
+        return answer(route.answer(now_ms, [recordings.doc(row, zone, holds) for row in rows]))
+
+    async def recording(self, request: Request, route: Route) -> Response:
+        row = await self._recording(request, route)
+        async with self.scope(request, route) as (view, _):
+            return answer(recordings.doc(row, replay.site_zone(view.state.site.timezone), view.state.holds))
+
+    async def recording_sound(self, request: Request, route: Route) -> Response:
+        """On record first, then the bytes."""
+        engine, _ = self.console.parts
+        row = await self._recording(request, route)
+        async with self.scope(request, route) as (view, scope):
+            operator, zone = scope.operator.id, replay.site_zone(view.state.site.timezone)
+            listened = recordings.listened(row, scope)
+        kept = self.console.recordings
+        path = await asyncio.to_thread(kept.file, row) if kept else None
+        if path is None:
+            raise recordings.gone(row, zone)
+        if self.told.is_due(operator, row.recording):
+            await ask(engine, operator, listened)
+            self.told.done(operator, row.recording)
+        return recordings.sound(row, path, zone)
+
+    async def _recording(self, request: Request, route: Route) -> Recording:
+        """The row, if he may hear it; ApiError 404 otherwise."""
+        id_, kept = request.path_params["id"], self.console.recordings
+        async with self.scope(request, route):
+            pass  # nobody makes the store work without a token
+        row = await asyncio.to_thread(kept.one, id_) if kept else None
+        async with self.scope(request, route) as (_, scope):
+            if row is None or not recordings.may_hear(scope, row):
+                raise not_found("recording", id_)
+        return row
 
     async def openapi(self, request: Request, route: Route) -> Response:
         return Response(openapi.DOCUMENT, media_type=route.media)
@@ -308,6 +363,7 @@ def _starlette(console: Console) -> Starlette:
     ]
     web.append(WebRoute("/metrics", _metrics(console), methods=["GET"]))
     web.append(WebSocketRoute(PREFIX + "/feed", console.feeds.endpoint(console.sign_in)))
+    web.append(WebSocketRoute(PREFIX + "/voice", console.voice.endpoint(console.sign_in)))
     problems = {ApiError: _problem, HTTPException: _http_problem, Exception: _bug}
     return Starlette(routes=web, exception_handlers=cast("Any", problems))
 

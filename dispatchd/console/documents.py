@@ -34,8 +34,22 @@ class VerifyDoc(Struct, frozen=True):
     by: str
 
 
+class IntercomDoc(Struct, frozen=True):
+    """A pillar's sound in the control room: `hears` get it by themselves, `back` talks back ("" = nobody), `patched`:
+    the incident's talk group hears it too. `tone`: opened without an alarm."""
+
+    incident: str | None
+    since_age_ms: int
+    hears: list[str]
+    back: str
+    patched: bool
+    silent: bool
+    tone: bool
+
+
 class DeviceDoc(_Doc, frozen=True, kw_only=True):
-    """A pillar or terminal. `stale` names what must not look live: presence, position, status."""
+    """A pillar or terminal. `stale` names what must not look live: presence, position, status. `muted`: its loudspeaker
+    is off; `talk_muted`: the control room lets it listen only. `carriage` of its voice, "" = none."""
 
     name: str
     name_en: str
@@ -54,6 +68,9 @@ class DeviceDoc(_Doc, frozen=True, kw_only=True):
     signal_pct: int | None
     volume_pct: int | None
     muted: bool
+    talk_muted: bool
+    carriage: str
+    intercom: IntercomDoc | None
     firmware: str
     engaged: str | None
     verify: VerifyDoc | None
@@ -89,6 +106,66 @@ class UnitDoc(_Doc, frozen=True, kw_only=True):
     phone: str
     duty_leaders: list[str]
     counts: dict[str, int]
+
+
+class FloorDoc(Struct, frozen=True):
+    """Who talks. `group`: the one he asked in, of several that are patched; `ambient`: a pillar is heard while nobody
+    talks; `revoked`: told to stop; `silent_for`: devices so near the pillar that they do not play it."""
+
+    burst: int
+    talker: str
+    talker_kind: str
+    name: str
+    group: str
+    priority: str
+    since_age_ms: int
+    ends_in_ms: Age
+    revoked: bool
+    ambient: bool
+    silent_for: list[str]
+
+
+class AskingDoc(Struct, frozen=True):
+    """Who waits for the floor."""
+
+    talker: str
+    talker_kind: str
+    name: str
+    group: str
+    priority: str
+    waits_age_ms: int
+
+
+class GroupDoc(_Doc, frozen=True, kw_only=True):
+    """通话组. `kind`: site, unit (its own), incident, opened. `voice` of the `online` of the `members` have keys for
+    sound; `hearing`: operators who listen. `floor` and `waiting` are shared with the groups `patched` to it."""
+
+    name: str
+    name_en: str
+    unit: str
+    kind: str
+    incident: str | None
+    silent: bool
+    drill: bool
+    members: int
+    online: int
+    voice: int
+    hearing: list[str]
+    patched: list[str]
+    floor: FloorDoc | None
+    waiting: list[AskingDoc]
+
+
+class MemberDoc(Struct, frozen=True):
+    """A device in a talk group. `carriage` of its voice, "" = it hears nothing."""
+
+    device: str
+    name: str
+    patrol: str | None
+    unit: str
+    online: bool
+    carriage: str
+    talk_muted: bool
 
 
 class PressDoc(Struct, frozen=True):
@@ -159,7 +236,7 @@ class RingDoc(Struct, frozen=True):
 class IncidentDoc(_Doc, frozen=True, kw_only=True):
     """警情. `order` sorts ascending: unaccepted, silent, a terminal's emergency, one-key, oldest.
     `age_ms` counts from the first press where its age is known, `opened_ms` is the receipt. `hold`: why its rings
-    wait (late, verify, commissioning, "" = they do not). `attention`: why look."""
+    wait (late, verify, commissioning, "" = they do not). `attention`: why look. `group`: its talk group while open."""
 
     order: list[int]
     open: bool
@@ -209,6 +286,8 @@ class IncidentDoc(_Doc, frozen=True, kw_only=True):
     notes: int
     merged_into: str | None
     split_from: str | None
+    group: str | None
+    intercom: IntercomDoc | None
     attention: list[str]
 
 
@@ -306,6 +385,7 @@ class HealthDoc(_Doc, frozen=True, kw_only=True):
     seq: int = 0
     gen: int = 0
     start: int = 0
+    recordings_fault: str = ""
 
 
 class MeDoc(_Doc, frozen=True, kw_only=True):

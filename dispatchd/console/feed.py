@@ -29,11 +29,24 @@ from dispatchd.core.facts import (
     SiteSet,
 )
 from dispatchd.core.state import State
+from dispatchd.core.voice_facts import (
+    FloorFreed,
+    FloorQueued,
+    FloorRevoked,
+    FloorTaken,
+    FloorUnqueued,
+    GroupsPatched,
+    GroupUnpatched,
+    RecordingMade,
+    RecordingPlayed,
+    RecordingsFaulted,
+)
 from protocols.site import Operator
 
 from .errors import STARTING, ApiError
 from .ports import Committed, Engine
 from .signin import SignIn, bearer
+from .talk import with_their_patch
 from .views import MAKERS, View, health_doc
 from .walls import WALLS, Scope
 
@@ -64,10 +77,15 @@ _FIELDS: Final = {
     "patrols": ("patrols",),
     "incidents": ("incidents",),
     "task": ("tasks",),
+    "group": ("groups",),
+    "groups": ("groups",),
 }
 """Field of a fact → tables in which the id it holds may have changed."""
 _EVERYTHING: Final = (SiteSet, EntrySet, EntryRemoved)
-_COMPARED: Final = frozenset({"incidents", "broadcasts", "units", "tasks", "faults", "health"})
+_TALK: Final = (FloorTaken, FloorFreed, FloorRevoked, FloorQueued, FloorUnqueued)
+"""They change their groups only, whatever incident they belong to."""
+_NOTHING: Final = (RecordingMade, RecordingPlayed)
+_COMPARED: Final = frozenset({"incidents", "broadcasts", "units", "tasks", "faults", "groups", "health"})
 """Few and touched by time: sent only when more than an age changed."""
 
 
@@ -75,11 +93,19 @@ def touched(fact: Fact) -> Iterator[Key]:
     """What a fact may have changed; `related` adds what depends on it."""
     if isinstance(fact, _EVERYTHING):
         yield "*", "*"
+    elif isinstance(fact, _NOTHING):
+        return
+    elif isinstance(fact, RecordingsFaulted):
+        yield "health", "health"
+    elif isinstance(fact, GroupsPatched | GroupUnpatched):
+        yield "groups", "*"
     elif isinstance(fact, Forgotten):
         yield from ((table, fact.id) for table in ("incidents", "broadcasts", "tasks"))
     elif isinstance(fact, FaultNoted | FaultCleared):
         yield "faults", "*"
-    for field, tables in _FIELDS.items():
+    fields = ("group", "groups") if isinstance(fact, _TALK) else _FIELDS
+    for field in fields:
+        tables = _FIELDS[field]
         value = getattr(fact, field, None)
         for id_ in [value] if isinstance(value, str) else value or ():
             yield from ((table, id_) for table in tables)
@@ -105,17 +131,20 @@ def _related(view: View, table: str, id_: str) -> Iterator[Key]:
     elif table == "fleet" and (device := state.site.device.get(id_)):
         if device.patrol:
             yield "patrols", device.patrol
+    elif table == "groups":
+        yield from (("groups", group) for group in with_their_patch(state, [id_]))
     elif table == "patrols":
         yield from (("fleet", device) for device in view.terminals.get(id_, ()))
 
 
 def passing(state: State) -> Iterator[Key]:
-    """What time alone changes, open incidents and broadcasts and health; and the counts of units.
+    """What time alone changes, open incidents and broadcasts and health; and the counts of units and talk groups.
 
     Counting 10,000 devices takes 70 ms, so units wait for this unless an incident touches them.
     """
     yield "health", "health"
     yield "units", "*"
+    yield "groups", "*"
     yield from (("incidents", i.incident) for i in state.incidents.values() if not i.ended_ms)
     yield from (("broadcasts", b.broadcast) for b in state.broadcasts.values() if b.state == "open")
 

@@ -3,10 +3,11 @@
 from dispatchd.core.state import COMING, RESPONDING, Incident, Responder
 from protocols import geo
 
-from . import heard
+from . import heard, talk
 from .documents import (
     HandoffDoc,
     IncidentDoc,
+    IntercomDoc,
     LadderCounts,
     PositionDoc,
     PressDoc,
@@ -55,6 +56,11 @@ def attention(view: Moment, incident: Incident) -> list[str]:
         ),
     }
     return [name for name, on in flags.items() if on]
+
+
+def _intercom(view: Moment, incident: Incident) -> IntercomDoc | None:
+    found = view.state.intercoms.get(incident.device)
+    return talk.intercom_doc(view, found) if found and found.incident == incident.incident else None
 
 
 def owner_live(view: Moment, incident: Incident) -> bool:
@@ -208,5 +214,7 @@ def incident_doc(view: Moment, incident: Incident) -> IncidentDoc:
         notes=incident.notes,
         merged_into=incident.merged_into,
         split_from=incident.split_from,
+        group=group if (group := "inc-" + incident.incident) in view.state.talk else None,
+        intercom=_intercom(view, incident),
         attention=attention(view, incident),
     )

@@ -13,11 +13,14 @@ from .examples import EXAMPLES
 from .routes import PREFIX, ROUTES, Route
 
 STATUSES: Final = {
+    206: "the range that was asked for",
     401: "no token, or one that no operator has",
     403: "the operator's role is not enough",
     404: "it does not exist, or lies beyond the operator's level",
     409: "refused, under a stable code",
+    410: "it is no longer there; `why` says since when",
     413: "the body is too large",
+    416: "there is no such range",
     422: "a field is wrong; `field` says which",
     429: "too many wrong tokens from this address",
     503: "starting, or the store or link is down",
@@ -74,8 +77,12 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
         schema: dict[str, Any] = {"type": "string", "maxLength": 32}
         operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": schema}]
     for name, values in route.query.items():
-        schema = {"type": "string", "enum": list(values), "default": values[0]}
-        operation["parameters"].append({"name": name, "in": "query", "required": False, "schema": schema})
+        schema = (
+            {"type": "string", "enum": list(values), "default": values[0]} if values else {"type": "string"}
+        )
+        operation.setdefault("parameters", []).append(
+            {"name": name, "in": "query", "required": False, "schema": schema}
+        )
     if route.body is not None:
         content = {"schema": by_type[_key(route.body)], "example": EXAMPLES[route.body]}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
@@ -88,11 +95,15 @@ def _operation_id(route: Route) -> str:
 
 def _responses(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
     ok = {"description": "done" if route.body else "the answer"}
-    found: dict[str, Any] = {"200": {**ok, "content": {route.media: {"schema": by_type[_key(route.answer)]}}}}
+    sound: dict[str, Any] = {route.media: {}}  # the bytes themselves have no schema
+    content = sound if route.answer is bytes else {route.media: {"schema": by_type[_key(route.answer)]}}
+    found: dict[str, Any] = {"200": {**ok, "content": content}}
     problem = {"application/json": {"schema": by_type[_key(Problem)]}}
     for status in sorted(_statuses(route)):
-        body = found["200"]["content"] if route.path == "/ready" else problem
+        body = found["200"]["content"] if route.path == "/ready" or status == 206 else problem
         found[str(status)] = {"description": STATUSES[status], "content": body}
+        if status == 416:
+            del found["416"]["content"]
     return found
 
 

@@ -1,15 +1,18 @@
-"""What the console needs of the rest of the daemon, and nothing more: an engine and a journal to read.
+"""What the console needs of the rest of the daemon, and nothing more: an engine, a journal and recordings to read.
 
-`dispatchd.engine.Engine` and every store fit these shapes; the console imports neither.
+`dispatchd.engine.Engine`, every store and `dispatchd.voice.recordings.Recordings` fit these shapes; the console imports
+none of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Protocol
 
 from dispatchd.core.commands import Command, Done, Refusal
 from dispatchd.core.facts import Fact
 from dispatchd.core.state import State
+from dispatchd.store.base import Recording, Sought
 
 
 class Committed(Protocol):
@@ -102,3 +105,11 @@ class Journal(Protocol):
     def rows_about(self, about: str, after: int = 0, limit: int = 100_000) -> Sequence[Row]: ...
     def rows_of_kind(self, kind: str, *, newest: int = 1000) -> Sequence[Row]: ...
     def malformed(self, newest: int = 100) -> Iterable[Malformed]: ...
+
+
+class Recordings(Protocol):
+    """The index and the files; its methods block and may be called from any thread."""
+
+    def sought(self, sought: Sought, limit: int) -> Sequence[Recording]: ...
+    def one(self, id_: str) -> Recording | None: ...
+    def file(self, row: Recording) -> Path | None: ...

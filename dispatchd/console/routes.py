@@ -12,15 +12,18 @@ from .documents import (
     BroadcastDoc,
     DeviceDoc,
     FaultDoc,
+    GroupDoc,
     HealthDoc,
     IncidentDoc,
     MalformedDoc,
     MeDoc,
+    MemberDoc,
     NotHeardList,
     PatrolDoc,
     TaskDoc,
     UnitDoc,
 )
+from .recordings import QUERY, RecordingDoc
 from .replay import Replay
 
 PREFIX: Final = "/api/v1"
@@ -43,12 +46,15 @@ IncidentList: Final = _list("IncidentList", IncidentDoc)
 BroadcastList: Final = _list("BroadcastList", BroadcastDoc)
 TaskList: Final = _list("TaskList", TaskDoc)
 FaultList: Final = _list("FaultList", FaultDoc)
+GroupList: Final = _list("GroupList", GroupDoc)
+MemberList: Final = _list("MemberList", MemberDoc)
 MalformedList: Final = _list("MalformedList", MalformedDoc)
+RecordingList: Final = _list("RecordingList", RecordingDoc)
 
 
 class Route(Struct, frozen=True, kw_only=True):
     """One path. `handler` names a method of api.Handlers; `role` "" = no token needed; `query`: parameter → values,
-    the default first."""
+    the default first; () = any text. A `media` that is not JSON is sent as it is."""
 
     path: str
     handler: str
@@ -73,6 +79,7 @@ def _lists() -> list[Route]:
         "broadcasts": (BroadcastList, "Broadcasts with their ladders"),
         "tasks": (TaskList, "What a human must do because every machine route failed"),
         "faults": (FaultList, "The maintenance list"),
+        "groups": (GroupList, "Talk groups you may hear, with who talks there and who waits"),
     }
     return [
         Route(path=f"/{table}", handler="list", table=table, summary=summary, answer=answer)
@@ -129,6 +136,31 @@ def _reads() -> list[Route]:
             answer=NotHeardList,
             statuses=(422,),
             query={"rung": RUNGS},
+        ),
+        Route(path="/groups/{id}", handler="one", table="groups", summary="One talk group", answer=GroupDoc),
+        Route(
+            path="/groups/{id}/members",
+            handler="members",
+            table="groups",
+            summary="The devices of a talk group that are in your units, and whether they have sound",
+            answer=MemberList,
+        ),
+        Route(
+            path="/recordings",
+            handler="recordings",
+            summary="Recordings, newest first: from and to in ms or ISO 8601; limit up to 1000, older ones with to",
+            answer=RecordingList,
+            statuses=(422,),
+            query=QUERY,
+        ),
+        Route(path="/recordings/{id}", handler="recording", summary="One recording", answer=RecordingDoc),
+        Route(
+            path="/recordings/{id}/sound",
+            handler="recording_sound",
+            summary="Its sound (Ogg Opus), whole or a range; that you listened is put on record before",
+            answer=bytes,
+            media="audio/ogg",
+            statuses=(206, 409, 410, 416, 507),
         ),
         Route(path="/operators/me", handler="me", summary="Who you are signed in as", answer=MeDoc),
         Route(path="/site", handler="site", summary="Your part of the site, without secrets", answer=Site),

@@ -15,11 +15,12 @@ from dispatchd import __version__
 from dispatchd.core.state import RESPONDING, Live, State
 from protocols.site import TABLES, Device, Operator, Site
 
-from . import heard
+from . import heard, talk
 from .documents import (
     BroadcastDoc,
     DeviceDoc,
     FaultDoc,
+    GroupDoc,
     HealthDoc,
     IncidentDoc,
     LadderCounts,
@@ -88,6 +89,9 @@ class View(Moment):
             signal_pct=live.signal_pct,
             volume_pct=live.volume_pct,
             muted=live.muted,
+            talk_muted=entry.id in self.state.muted,
+            carriage=live.carriage if live.online else "",
+            intercom=talk.intercom_doc(self, self.state.intercoms.get(entry.id)),
             firmware=live.firmware,
             engaged=self.engaged.get(entry.patrol or ""),
             verify=self._verify(entry.id),
@@ -250,6 +254,9 @@ class View(Moment):
             count=found.count,
         )
 
+    def group(self, id_: str) -> GroupDoc | None:
+        return talk.group_doc(self, id_)
+
     def me(self, operator: Operator, scope: Scope) -> MeDoc:
         session = self.state.sessions.get(operator.id)
         still_open = [incident for incident in self.state.incidents.values() if not incident.ended_ms]
@@ -284,7 +291,7 @@ class View(Moment):
         return docs
 
 
-Doc = DeviceDoc | PatrolDoc | UnitDoc | IncidentDoc | BroadcastDoc | TaskDoc | FaultDoc
+Doc = DeviceDoc | PatrolDoc | UnitDoc | IncidentDoc | BroadcastDoc | TaskDoc | FaultDoc | GroupDoc
 COUNTS = (
     "pillars",
     "pillars_online",
@@ -304,6 +311,7 @@ MAKERS: dict[str, Callable[[View, str], Doc | None]] = {
     "broadcasts": View.broadcast,
     "tasks": View.task,
     "faults": View.fault,
+    "groups": View.group,
 }
 SOURCES: dict[str, Callable[[State], dict[str, Any]]] = {
     "fleet": lambda state: state.site.device,
@@ -313,6 +321,7 @@ SOURCES: dict[str, Callable[[State], dict[str, Any]]] = {
     "broadcasts": lambda state: state.broadcasts,
     "tasks": lambda state: state.tasks,
     "faults": lambda state: state.faults,
+    "groups": lambda state: talk.directory(state).ids(),
 }
 """Table → where the state keeps it. The same names are the API's paths and the feed's tables."""
 
@@ -357,7 +366,7 @@ def health_doc(health: Health | None, state: State | None) -> HealthDoc:
         id="health",
         version=__version__,
         ready=health.store_ok and health.link_up,
-        why=list(_ailments(health)),
+        why=list(_ailments(health, state)),
         now_ms=now_ms,
         store_ok=health.store_ok,
         store_age_ms=_since(now_ms, health.store_since_ms),
@@ -370,14 +379,17 @@ def health_doc(health: Health | None, state: State | None) -> HealthDoc:
         seq=state.seq,
         gen=state.gen,
         start=state.start,
+        recordings_fault=state.recordings_fault,
     )
 
 
-def _ailments(health: Health) -> Iterator[str]:
+def _ailments(health: Health, state: State) -> Iterator[str]:
     if not health.store_ok:
         yield health.store_why or "The store takes no writes: look at the disk and the daemon's log."
     if not health.link_up:
         yield "No connection to the broker: no device is heard. Check that the broker runs and broker.url is right."
+    if state.recordings_fault:
+        yield f"Sound goes on, but nothing is recorded: {state.recordings_fault}"
 
 
 def _since(now_ms: int, since_ms: int) -> int | None:

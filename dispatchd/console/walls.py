@@ -9,6 +9,8 @@ from functools import cached_property
 from dispatchd.core.state import Incident, State
 from protocols.site import Operator
 
+from .talk import directory
+
 
 def subtree(state: State, unit: str) -> frozenset[str]:
     """`unit` and every unit below it; empty for an unknown one."""
@@ -37,6 +39,11 @@ class Scope:
         return subtree(self._state, self.operator.unit)
 
     @cached_property
+    def above(self) -> frozenset[str]:
+        """His unit's superiors."""
+        return frozenset(directory(self._state).index.tree.ancestors.get(self.operator.unit, ()))
+
+    @cached_property
     def top(self) -> bool:
         """Sees everything: his unit is the root of the tree, or there is no tree yet."""
         unit = self._state.site.unit.get(self.operator.unit)
@@ -60,6 +67,14 @@ class Scope:
     def talk_group(self, id_: str) -> bool:
         group = self._state.site.talk_group.get(id_)
         return group is not None and group.unit in self.units
+
+    def group(self, id_: str) -> bool:
+        """A talk group he may hear: of a unit he commands, of his own or one above it, of an incident he sees."""
+        talk = self._state.talk.get(id_)
+        if talk is not None and talk.incident:
+            return self.incident(talk.incident)
+        unit = directory(self._state).unit_of(id_)
+        return bool(unit) and (unit in self.units or unit in self.above)
 
     def operator_(self, id_: str) -> bool:
         other = self._state.site.operator.get(id_)
@@ -102,6 +117,7 @@ WALLS = {
     "broadcasts": Scope.broadcast,
     "tasks": Scope.task,
     "faults": Scope.fault,
+    "groups": Scope.group,
 }
 """Table of the API and feed → may he see its entry."""
 

@@ -59,6 +59,8 @@ class Core:
         result = _ROUTES[type(asked)](turn, asked)
         _tell_pillars(turn)
         _follow_incidents(turn)
+        if type(asked) is i.Tick:
+            _tick(turn, asked)  # what following made due just now
         return Decision(turn.facts, turn.effects, result)
 
     def apply(self, fact: f.Fact, now_ms: int, seq: int = 0) -> None:
@@ -84,6 +86,11 @@ class Core:
         for incident in state.incidents.values():
             if incident.owner and (was := old.incidents.get(incident.incident)) is not None:
                 incident.owner_acted_ms = max(incident.owner_acted_ms, was.owner_acted_ms)
+        state.hearing = old.hearing
+        for group, one in state.floors.items():
+            if (before := old.floors.get(group)) is not None and before.burst == one.burst:
+                one.heard_ms, one.repeats, one.next_ms = before.heard_ms, before.repeats, before.next_ms
+                one.not_for = before.not_for
         state.now_ms = max(state.now_ms, old.now_ms)
 
     def deadline(self) -> int | None:

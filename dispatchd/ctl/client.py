@@ -1,10 +1,12 @@
 """Talks to the running daemon as an operator: finds it through DIR/daemon.json, signs in with a token
 file."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -112,6 +114,27 @@ class Client:
             raise self._refused(response.status_code, response.content)
         return response.json()
 
+    def download(self, path: str, out: Path | None) -> int:
+        """The bytes of an answer into a new file at `out` (None: stdout), whole or not at all; gives how many."""
+        try:
+            with self._http.stream("GET", "/api/v1" + path) as response:
+                if response.status_code >= 400:
+                    raise self._refused(response.status_code, response.read())
+                if out is None:
+                    return _pour(response, sys.stdout.buffer)
+                beside = out.with_name(out.name + ".new")
+                try:
+                    with os.fdopen(
+                        os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+                    ) as file:
+                        size = _pour(response, file)
+                    beside.replace(out)
+                finally:
+                    beside.unlink(missing_ok=True)
+                return size
+        except httpx.TransportError as error:
+            raise self._silent(str(error) or type(error).__name__) from None
+
     @contextmanager
     def feed(self, tick_s: float | None = None) -> Iterator[Iterator[dict[str, Any] | None]]:
         """The live feed's messages, the snapshot first, until it ends, which is a CliError; None each `tick_s`
@@ -158,6 +181,10 @@ class Client:
 
     def _refused(self, status: int, body: bytes) -> CliError:
         return refused(status, body, self._lang, self._source)
+
+
+def _pour(response: httpx.Response, file: BinaryIO) -> int:
+    return sum(file.write(part) for part in response.iter_bytes())
 
 
 def _messages(socket: Connection, tick_s: float | None) -> Iterator[dict[str, Any] | None]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from . import live, show, verbs, watch
+from . import live, recordings, show, verbs, watch
 from .errors import NOT_ALL_HEARD, OK, USAGE, CliError
 from .shell import Shell, add_common
 from .verbs import Flag, Verb
@@ -48,6 +48,15 @@ def add(subparsers: Any) -> None:
     not_heard.add_argument("--ack", action="store_true", help="who has not acknowledged, heard or not")
     replay = _new(verbs_of, "replay", "what happened, in order, and why", "ctl replay i1-4", _replay)
     replay.add_argument("id", help="incident or broadcast")
+    recordings.add_flags(
+        _new(
+            verbs_of,
+            "recordings",
+            "what was said, newest first; one of them, also as a file (录音)",
+            "ctl recordings r3-17 --out word.opus",
+            recordings.run,
+        )
+    )
     broadcast = _new(
         verbs_of, "broadcast", "one word to many (广播)", 'ctl broadcast "集合" --unit station-1', _broadcast
     )

@@ -47,6 +47,12 @@ _COLUMNS: Final[dict[str, tuple[str, str]]] = {
     "done": ("完成", "done"),
     "topic": ("主题", "topic"),
     "why": ("原因", "why"),
+    "time": ("时间", "time"),
+    "group": ("通话组", "group"),
+    "talker": ("讲话人", "talker"),
+    "incident": ("警情", "incident"),
+    "length": ("时长", "length"),
+    "lacks": ("缺损", "lacks"),
 }
 _ZH: Final = {
     "unowned": "无人接警",
@@ -183,7 +189,20 @@ def responders(doc: Doc, lang: Lang) -> str:
     )
 
 
-_WHOLE: Final = {"id", "kind", "unit", "patrol", "online", "heard", "position", "levels", "age", "owner"}
+_WHOLE: Final = {
+    "id",
+    "time",
+    "length",
+    "kind",
+    "unit",
+    "patrol",
+    "online",
+    "heard",
+    "position",
+    "levels",
+    "age",
+    "owner",
+}
 """Columns whose cells are never broken."""
 Row = Callable[[Doc, Lang], dict[str, str]]
 
@@ -291,6 +310,20 @@ def _malformed(d: Doc, _: Lang) -> dict[str, str]:
     return {"topic": d["topic"], "why": d["why"], "detail": d["payload"][:60]}
 
 
+def _recording(d: Doc, lang: Lang) -> dict[str, str]:
+    lacks = d["removed_why"] or d["why"]
+    return {
+        "id": d["id"],
+        "time": d["time"][:19],
+        "group": d["group"],
+        "talker": d["talker_name"] or d["talker"],
+        "incident": d["incident"],
+        "length": f"{d['ms'] / 1000:.1f} s",
+        "lacks": lacks or (f"{d['lost']} 帧" if lang == "zh" else f"{d['lost']} frames") * bool(d["lost"]),
+        "flags": " ".join([*([word("drill", lang)] if d["drill"] else []), *d["holds"]]),
+    }
+
+
 ROWS: Final[dict[str, Row]] = {
     "fleet": _device,
     "patrols": _patrol,
@@ -301,6 +334,7 @@ ROWS: Final[dict[str, Row]] = {
     "tasks": _task,
     "faults": _fault,
     "malformed": _malformed,
+    "recordings": _recording,
 }
 
 

@@ -197,6 +197,18 @@ VERBS: Final = (
         _names("outcome", "note"),
     ),
     Verb(
+        "hold",
+        "keep everything of an incident until this hold is released (留存)",
+        "ctl hold i1-4 case-118 --reason 办案",
+        (
+            INCIDENT,
+            Flag("hold", "a name for it, to release it by; several may hold one incident"),
+            Flag("--reason", "why", {"default": ""}),
+            Flag("--release", "end this hold", {"action": "store_true"}),
+        ),
+        lambda args: {"hold": args.hold, "on": not args.release, "reason": args.reason},
+    ),
+    Verb(
         "split",
         "make a press that joined an incident of its own",
         "ctl split i1-4 a1-7",
@@ -325,8 +337,8 @@ def _assignment(text: str) -> tuple[str, int | bool | str]:
     return name, int(value) if value.lstrip("-").isdecimal() else value
 
 
-ELSEWHERE: Final = {"broadcast", "set", "remove", "site", "secret"}
-"""Commands with a subcommand of their own: ctl broadcast, site, device add, operator add."""
+ELSEWHERE: Final = {"broadcast", "set", "remove", "site", "secret", "listened"}
+"""Commands with a subcommand of their own: ctl broadcast, site, device add, operator add, ctl recordings --out."""
 
 
 def add_flags(parser: ArgumentParser, flags: tuple[Flag, ...]) -> None:

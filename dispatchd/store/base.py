@@ -80,6 +80,45 @@ class Malformed(NamedTuple):
     why: str
 
 
+class Recording(NamedTuple):
+    """Who was recorded when, and the file. `wall_ms`, `removed_ms`: UTC; `ms`: its length; `why`: what it lacks.
+
+    `unit` decides who may hear it. `path` is below the folder of recordings, "" when nothing was written at all.
+    """
+
+    recording: str
+    group: str
+    talker: str
+    name: str
+    incident: str
+    unit: str
+    burst: int
+    wall_ms: int
+    ms: int
+    frames: int
+    lost: int
+    bytes: int
+    path: str
+    sha256: str
+    drill: bool = False
+    why: str = ""
+    removed_ms: int = 0
+    removed_why: str = ""
+
+
+class Sought(NamedTuple):
+    """Which recordings: "" = any. `units`, `incidents`: those of one of these units or incidents; None = all."""
+
+    group: str = ""
+    talker: str = ""
+    incident: str = ""
+    unit: str = ""
+    from_ms: int = 0
+    to_ms: int = 2**62
+    units: frozenset[str] | None = None
+    incidents: frozenset[str] = frozenset()
+
+
 class StoreError(Exception):
     """The store could not do it. `str()` is what happened and what to do next."""
 
@@ -102,7 +141,7 @@ class StoreBusy(StoreError):
 
 
 class Store(Protocol):
-    """Journal, snapshots, counters, trails and malformed messages of one site."""
+    """Journal, snapshots, counters, trails, malformed messages and the index of recordings of one site."""
 
     def commit(self, rows: Sequence[NewRow]) -> int:
         """Keep all rows or none, durable on return; give the journal's last seq, also if no rows came."""
@@ -154,6 +193,26 @@ class Store(Protocol):
 
     def malformed(self, newest: int = 100) -> list[Malformed]:
         """The last kept ones, newest first."""
+
+    def add_recording(self, recording: Recording) -> None:
+        """Keep its row, in the place of one of the same name."""
+
+    def recording(self, id_: str) -> Recording | None:
+        """One row, also when its file was removed."""
+
+    def recordings(self, sought: Sought, limit: int = 200) -> list[Recording]:
+        """The newest `limit` with from_ms <= wall_ms < to_ms, newest first, removed ones too."""
+
+    def recordings_due(
+        self, *, attached: bool, before_ms: int, after: tuple[int, str] = (0, ""), limit: int = 1000
+    ) -> list[Recording]:
+        """The oldest whose file is there, of an incident or of none; `after`: time and name of the last seen."""
+
+    def recordings_bytes(self) -> int:
+        """Of all files that are there."""
+
+    def remove_recording(self, id_: str, at_ms: int, why: str) -> bool:
+        """Say when and why its file went; False if it had gone before or there is no such row."""
 
     def close(self) -> None:
         """Let go of everything; every later call but `close` raises StoreBroken."""

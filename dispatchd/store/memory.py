@@ -16,8 +16,10 @@ from dispatchd.store.base import (
     SNAPSHOTS_KEPT,
     Malformed,
     NewRow,
+    Recording,
     Row,
     Snapshot,
+    Sought,
     TrailPoint,
     check_generation,
     check_points,
@@ -41,6 +43,7 @@ class MemoryStore:
         self._generation = FIRST_GENERATION
         self._trail: dict[str, dict[int, TrailPoint]] = defaultdict(dict)
         self._malformed: deque[Malformed] = deque(maxlen=MALFORMED_KEPT)
+        self._recordings: dict[str, Recording] = {}
 
     def commit(self, rows: Sequence[NewRow]) -> int:
         with self._guard:
@@ -140,8 +143,60 @@ class MemoryStore:
         with self._guard:
             return list(islice(reversed(self._malformed), newest))
 
+    def add_recording(self, recording: Recording) -> None:
+        with self._guard:
+            self._recordings[recording.recording] = recording
+
+    def recording(self, id_: str) -> Recording | None:
+        with self._guard:
+            return self._recordings.get(id_)
+
+    def recordings(self, sought: Sought, limit: int = 200) -> list[Recording]:
+        with self._guard:
+            found = [r for r in self._recordings.values() if _is_sought(r, sought)]
+        return sorted(found, key=_age, reverse=True)[:limit]
+
+    def recordings_due(
+        self, *, attached: bool, before_ms: int, after: tuple[int, str] = (0, ""), limit: int = 1000
+    ) -> list[Recording]:
+        with self._guard:
+            kept = [r for r in self._recordings.values() if not r.removed_ms and bool(r.incident) == attached]
+        return sorted((r for r in kept if r.wall_ms < before_ms and _age(r) > after), key=_age)[:limit]
+
+    def recordings_bytes(self) -> int:
+        with self._guard:
+            return sum(r.bytes for r in self._recordings.values() if not r.removed_ms)
+
+    def remove_recording(self, id_: str, at_ms: int, why: str) -> bool:
+        with self._guard:
+            found = self._recordings.get(id_)
+            if found is None or found.removed_ms:
+                return False
+            self._recordings[id_] = found._replace(removed_ms=at_ms, removed_why=why)
+            return True
+
     def close(self) -> None:
         self._guard.close()
+
+
+def _age(recording: Recording) -> tuple[int, str]:
+    return recording.wall_ms, recording.recording
+
+
+def _is_sought(r: Recording, sought: Sought) -> bool:
+    asked = (
+        (sought.group, r.group),
+        (sought.talker, r.talker),
+        (sought.incident, r.incident),
+        (sought.unit, r.unit),
+    )
+    named = all(wanted in ("", has) for wanted, has in asked)
+    theirs = (
+        sought.units is None
+        or r.unit in sought.units
+        or (bool(r.incident) and r.incident in sought.incidents)
+    )
+    return named and theirs and sought.from_ms <= r.wall_ms < sought.to_ms
 
 
 class _Guard:

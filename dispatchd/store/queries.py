@@ -49,6 +49,38 @@ KEEP_MALFORMED = "INSERT INTO malformed (at_ms, topic, payload, why) VALUES (?, 
 DROP_MALFORMED = "DELETE FROM malformed WHERE id <= (SELECT max(id) FROM malformed) - ?"
 MALFORMED = "SELECT at_ms, topic, payload, why FROM malformed ORDER BY id DESC LIMIT ?"
 
+# recordings; the columns are the fields of base.Recording, in their order
+ADD_RECORDING = """
+INSERT OR REPLACE INTO recording VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+RECORDING = "SELECT * FROM recording WHERE recording = ?"
+_SOUGHT = """
+SELECT * FROM recording
+WHERE LEAD wall_ms >= :from_ms AND wall_ms < :to_ms
+    AND :talk_group IN ('', talk_group) AND :talker IN ('', talker)
+    AND :incident IN ('', incident) AND :unit IN ('', unit)
+    AND (:units IS NULL OR unit IN (SELECT value FROM json_each(:units))
+         OR (incident <> '' AND incident IN (SELECT value FROM json_each(:incidents))))
+ORDER BY wall_ms DESC, recording DESC LIMIT :limit
+"""
+RECORDINGS = {
+    "": _SOUGHT.replace("LEAD", ""),
+    "incident": _SOUGHT.replace("LEAD", "incident <> '' AND incident = :incident AND"),
+    "talk_group": _SOUGHT.replace("LEAD", "talk_group = :talk_group AND"),
+    "talker": _SOUGHT.replace("LEAD", "talker = :talker AND"),
+    "unit": _SOUGHT.replace("LEAD", "unit = :unit AND"),
+}
+"""By the column that narrows most: each has its index."""
+RECORDINGS_DUE = """
+SELECT * FROM recording
+WHERE removed_ms = 0 AND (incident <> '') = ? AND wall_ms < ? AND (wall_ms, recording) > (?, ?)
+ORDER BY wall_ms, recording LIMIT ?
+"""
+RECORDINGS_BYTES = "SELECT coalesce(sum(bytes), 0) FROM recording WHERE removed_ms = 0"
+REMOVE_RECORDING = """
+UPDATE recording SET removed_ms = ?, removed_why = ? WHERE recording = ? AND removed_ms = 0
+"""
+
 # schema
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 RECORD_VERSION = (

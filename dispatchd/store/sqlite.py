@@ -10,6 +10,7 @@ What must hold:
 Files: PATH, PATH-wal, PATH-shm (all 0600) and PATH.lock. They must lie on a local disk, not on NFS or SMB.
 """
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -27,8 +28,10 @@ from dispatchd.store.base import (
     SNAPSHOTS_KEPT,
     Malformed,
     NewRow,
+    Recording,
     Row,
     Snapshot,
+    Sought,
     StoreBroken,
     TrailPoint,
     check_generation,
@@ -221,6 +224,38 @@ class SqliteStore:
     def malformed(self, newest: int = 100) -> list[Malformed]:
         return [Malformed._make(m) for m in self._read(q.MALFORMED, newest)]
 
+    # recordings
+
+    def add_recording(self, recording: Recording) -> None:
+        with self._writing() as db:
+            db.execute(q.ADD_RECORDING, recording)
+
+    def recording(self, id_: str) -> Recording | None:
+        found = self._read(q.RECORDING, id_)
+        return _recording(found[0]) if found else None
+
+    def recordings(self, sought: Sought, limit: int = 200) -> list[Recording]:
+        named = {**sought._asdict(), "talk_group": sought.group, "limit": limit}
+        lead = next((name for name in ("incident", "talker", "talk_group", "unit") if named[name]), "")
+        named["units"] = None if sought.units is None else json.dumps(sorted(sought.units))
+        named["incidents"] = json.dumps(sorted(sought.incidents))
+        with self._reading() as db:
+            return [_recording(row) for row in db.execute(q.RECORDINGS[lead], named).fetchall()]
+
+    def recordings_due(
+        self, *, attached: bool, before_ms: int, after: tuple[int, str] = (0, ""), limit: int = 1000
+    ) -> list[Recording]:
+        rows = self._read(q.RECORDINGS_DUE, int(attached), before_ms, *after, limit)
+        return [_recording(row) for row in rows]
+
+    def recordings_bytes(self) -> int:
+        with self._reading() as db:
+            return _value(db, q.RECORDINGS_BYTES)
+
+    def remove_recording(self, id_: str, at_ms: int, why: str) -> bool:
+        with self._writing() as db:
+            return db.execute(q.REMOVE_RECORDING, (at_ms, why, id_)).rowcount > 0
+
     def close(self) -> None:
         """Wait for the write and the reads under way, then close all connections, the writer last."""
         with self._write_lock:
@@ -246,6 +281,11 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 def _set(db: sqlite3.Connection, pragmas: Sequence[str]) -> None:
     for pragma in pragmas:
         db.execute(pragma).fetchall()
+
+
+def _recording(row: Any) -> Recording:
+    found = Recording._make(row)
+    return found._replace(drill=bool(found.drill))
 
 
 def _value(db: sqlite3.Connection, statement: str) -> int:

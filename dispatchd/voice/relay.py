@@ -48,7 +48,10 @@ class _Talker:
 
 
 class Relay:
-    """`taps` is yours to change; `counts`: heard, sent, and drops by reason."""
+    """`taps` is yours to change; `counts`: heard, sent, and drops by reason.
+
+    `hushed`: streams whose own speaker sounds, until when (core time): no talk group hears them, taps and channels do.
+    """
 
     def __init__(self, post: Callable[[Input], None]) -> None:
         self._post = post
@@ -61,6 +64,7 @@ class Relay:
         self._audiences: dict[Burst, list[tuple[str, Listener]]] = {}
         self._talkers: dict[str, _Talker] = {}
         self.taps: list[Tap] = []
+        self.hushed: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
 
     # --- who talks ----------------------------------------------------------------------------------------------
@@ -189,7 +193,11 @@ class Relay:
             return
         if not self._is_readable(talker, who, bursts[0], Frame(0, 0, 0, opus), now_ms):
             return
+        hushed = now_ms < self.hushed.get(talker, 0)
         for burst in bursts:
+            if hushed and burst.floor:
+                self.counts["hushed"] += 1
+                continue
             frame = burst.relabel(seq, ts, opus)
             if frame is None or (burst.until_ms is not None and burst.until_ms <= now_ms):
                 self.counts["late"] += 1

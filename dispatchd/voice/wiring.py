@@ -9,13 +9,17 @@ from contextlib import AbstractContextManager
 from socket import socket
 
 from dispatchd.config import Voice
+from dispatchd.console.replay import site_zone
 from dispatchd.core.effects import Send, SendGroup
 from dispatchd.engine import Engine
 from dispatchd.links.mqtt import MqttLink
 from protocols.down import Down
 
+from .about import about_of
 from .datagram import bind
 from .ears import Wires
+from .recorder import Recorder
+from .recordings import Recordings
 from .room import VoiceRoom
 
 
@@ -71,4 +75,14 @@ def room(voice: Voice, engine: Engine, lines: Lines, start: int, sock: socket | 
     made = VoiceRoom(wires, start, sock, voice.advertise or ((bound,) if bound else ()))
     made.address = bound
     engine.health.voice = made.counts
+    return made
+
+
+def recorder(voice: VoiceRoom, engine: Engine, kept: Recordings, start: int) -> Recorder:
+    """Listening at the relay from now on; its `run` writes."""
+    made = Recorder(
+        kept, start, engine.post, lambda grant: about_of(engine.unsettled, grant),
+        lambda: site_zone(engine.unsettled.site.timezone),
+    )  # fmt: skip
+    voice.relay.taps.append(made)
     return made

@@ -75,7 +75,13 @@ async def test_a_snapshot_then_numbered_changes_within_the_wall() -> None:
             numbers.append(message["n"])
             seen |= {(change["table"], change["id"]) for change in message["changes"]}
         assert numbers == list(range(1, len(numbers) + 1))
-        assert seen <= {("incidents", incident), ("fleet", "pil-n"), ("units", "north"), ("health", "health")}
+        assert seen <= {
+            ("incidents", incident),
+            ("groups", f"inc-{incident}"),
+            ("fleet", "pil-n"),
+            ("units", "north"),
+            ("health", "health"),
+        }
         await at.press("pil-s")
         message = await take(south)
         assert incident not in json.dumps(message), "south hears of its own pillar first, never of north's"

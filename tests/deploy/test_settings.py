@@ -17,6 +17,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "store": config.Store,
     "log": config.Log,
     "limits": config.Limits,
+    "recordings": config.Recordings,
 }
 # `# name = value`: a default, or an example of a setting that needs others
 OPTIONAL = re.compile(r"^# (?=\w+ = )", re.MULTILINE)

@@ -185,13 +185,20 @@ def test_what_devices_said_of_themselves_outlives_a_discard(full: SqliteStore) -
     assert ledger.core.state.now_ms == NOW_MS + 5, "core time did not step back"
 
 
-def test_a_discard_forgets_presence_that_was_not_on_disk(store: Store) -> None:
+def test_what_nobody_waited_for_outlives_a_discard_and_is_written_later(store: Store) -> None:
+    """Its effects have left, so it has happened: a floor does not vanish under its talker when the disk is full."""
     ledger = opened(store)
     ledger.postpone(ledger.decide([DeviceSaid("radio-1", state())], NOW_MS, 1))
+    seq = ledger.core.state.seq
+    ledger.decide([press("pillar-1", 1)], NOW_MS + 5, NOW_MS)
     ledger.discard()
+    assert ledger.core.state.live["radio-1"].online
+    assert ledger.core.state.incidents == {}
+    assert ledger.core.state.seq == seq == store.last_seq() + 1
+    empty = ledger.decide([], NOW_MS + 6, NOW_MS)
+    ledger.keep(empty, ledger.write(empty))
+    assert store.last_seq() == seq
     assert ledger.backlog == []
-    assert "radio-1" not in ledger.core.state.live
-    assert ledger.core.state.seq == store.last_seq()
 
 
 def test_a_row_of_a_kind_this_code_never_knew_is_not_passed_over(store: Store) -> None:

@@ -43,10 +43,11 @@ def _plain(info: inspect.Type) -> st.SearchStrategy[Any]:
     match info:
         case inspect.IntType():
             low = -(2**63) if info.ge is None else info.ge
-            return st.integers(low, 2**63 if info.le is None else info.le)
+            high = 2**63 if info.le is None else info.le
+            return st.integers(low, high if info.lt is None else min(high, info.lt - 1))
         case inspect.FloatType():
-            high, open_end = (info.lt, True) if info.lt is not None else (info.le, False)
-            return st.floats(info.ge, high, exclude_max=open_end, allow_nan=False)
+            end, open_end = (info.lt, True) if info.lt is not None else (info.le, False)
+            return st.floats(info.ge, end, exclude_max=open_end, allow_nan=False)
         case inspect.BytesType():
             return st.binary(min_size=info.min_length or 0, max_size=info.max_length or 300)
         case inspect.StrType() if info.pattern:

@@ -12,9 +12,10 @@ import msgpack
 import pytest
 import yaml
 
-from protocols import asyncapi, fields, kinds, limits, schemas, tables
+from protocols import asyncapi, fields, kinds, limits, schemas, tables, topics
 from protocols import yaml as our_yaml
 from protocols.envelope import Envelope
+from protocols.voice import MAX_SEALED_BYTES
 from tests.protocols import vectors
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -105,13 +106,33 @@ def test_every_reference_points_at_something() -> None:
 
 def test_every_kind_has_a_channel_an_operation_and_a_message() -> None:
     addresses = {channel["address"] for channel in DOCUMENT["channels"].values()}
-    assert addresses == {asyncapi.address(kind) for kind in kinds.ALL}
-    assert len(DOCUMENT["operations"]) == len(DOCUMENT["components"]["messages"]) == len(kinds.ALL)
+    assert addresses == {asyncapi.address(kind) for kind in kinds.ALL} | {bare.address for bare in kinds.BARE}
+    every = len(kinds.ALL) + len(kinds.BARE)
+    assert len(DOCUMENT["operations"]) == len(DOCUMENT["components"]["messages"]) == every
+
+
+def test_bare_frames_are_octets_on_the_topics_that_are_built() -> None:
+    built = {
+        "up-voice": topics.up("r", "t-1", "voice"),
+        "group-voice": topics.group_voice("r", "g-1"),
+        "down-voice": topics.down("r", "t-1", "voice"),
+    }
+    for name, topic in built.items():
+        channel = DOCUMENT["channels"][name]
+        assert channel["address"].format(root="r", device="t-1", talkgroup="g-1") == topic
+        message = DOCUMENT["components"]["messages"][name]
+        assert message["contentType"] == "application/octet-stream"
+        assert message["payload"]["maxLength"] == MAX_SEALED_BYTES
 
 
 def test_qos_and_retain_are_as_designed() -> None:
     mqtt = {name: operation["bindings"]["mqtt"] for name, operation in DOCUMENT["operations"].items()}
-    assert {name for name, binding in mqtt.items() if binding["qos"] == 0} == {"send-up-state"}
+    assert {name for name, binding in mqtt.items() if binding["qos"] == 0} == {
+        "send-up-state",
+        "send-up-voice",
+        "receive-group-voice",
+        "receive-down-voice",
+    }
     assert {name for name, binding in mqtt.items() if binding["retain"]} == {"send-presence"}
 
 
@@ -180,6 +201,14 @@ def test_wire_md_holds_the_tables_of_today() -> None:
 def test_every_kind_is_explained_in_the_text_of_wire_md(kind: kinds.Kind) -> None:
     text = WIRE[: WIRE.index("## Tables")]
     assert re.search(rf"(?<![a-z-]){kind.name}(?![a-z-])", text), f"docs/wire.md says nothing of {kind.name}"
+
+
+@pytest.mark.parametrize("bare", kinds.BARE, ids=lambda bare: bare.id)
+def test_every_bare_topic_is_explained_in_the_text_of_wire_md(bare: kinds.Bare) -> None:
+    ending = (
+        bare.address.removeprefix("{root}/").replace("{talkgroup}", "{group}").removeprefix("d/{device}/")
+    )
+    assert f"`{ending}`" in WIRE[: WIRE.index("## Tables")]
 
 
 def test_wire_md_points_at_limits_that_exist() -> None:

@@ -109,7 +109,8 @@ def _point(rng: random.Random, number: int) -> site.Point:
 
 def _pillar(number: int) -> site.Device:
     point = f"pt-{number}" if number < PILLARS - 1 else None  # one stands nowhere: an alarm needs no position
-    return site.Device(id=f"p-{number}", kind="pillar", unit=_room(number), point=point)
+    profile: Any = ("A", "C")[number % 2]
+    return site.Device(id=f"p-{number}", kind="pillar", unit=_room(number), point=point, profile=profile)
 
 
 def _patrol(rng: random.Random, number: int) -> site.Patrol:

@@ -5,13 +5,13 @@ clock after a start, the callers. A crash can come before the commit, after it, 
 can fail with nothing written, or break although everything was written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dispatchd.clock import CoreClock
 from dispatchd.core import facts as f
 from dispatchd.core.commands import Done, Refusal
-from dispatchd.core.effects import Effect, Send, SendGroup
+from dispatchd.core.effects import Effect, Send, SendGroup, SetFloor
 from dispatchd.core.inputs import (
     DaemonStarted,
     DeviceSaid,
@@ -31,6 +31,7 @@ from protocols import up
 
 from . import invariants
 from .network import Network
+from .talk import VoiceRoom
 from .watch import Watch
 from .world import FIRST_MS, Violation, World
 
@@ -105,6 +106,8 @@ class Daemon:
         self.wall_skew_ms = 0
         self.armed_ms: int | None = None
         self.failed: StoreFailed | None = None
+        self.room = VoiceRoom(world, self.put)
+        self.on_start: list[Callable[[], None]] = []
         network.ear = self
 
     # the world's side
@@ -148,6 +151,9 @@ class Daemon:
         self.world.says("daemon starts, life", self.life)
         self.put(DaemonStarted(self.store.next_start(), self.store.generation(), "sim", "hash"))
         self._retained()
+        self.room.began()
+        for start in self.on_start:
+            self.world.at(self.world.rng.uniform(100, 700), start)
 
     def _retained(self) -> None:
         for device, presence in self.network.retained.items():
@@ -249,6 +255,8 @@ class Daemon:
             self.network.tell(effect.device, effect.message, effect.ttl_ms, now)
         elif isinstance(effect, SendGroup):
             self.network.tell_group(effect.group, effect.message, effect.ttl_ms, now)
+        elif isinstance(effect, SetFloor):
+            self.room.set_floor(effect)
 
     def _answer(self, asked: OperatorAsked, result: Done | Refusal) -> None:
         self.world.counts["commands refused" if isinstance(result, Refusal) else "commands done"] += 1
@@ -274,6 +282,7 @@ class Daemon:
         if due is not None and due <= now and taken and isinstance(taken[-1], Tick):
             raise Violation("deadline-past", f"due at {due} after a tick at {now}")
         invariants.open_incidents(self.watch, core.state, now, due)
+        invariants.room_knows(core, self.room.floors)
         if self.batches % REFOLD_EVERY == 0:
             self._same_as_journal()
         if self.batches % CHECK_EVERY == 0:

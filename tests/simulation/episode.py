@@ -16,6 +16,7 @@ from .daemon import Daemon, refolded_from_start
 from .models import Device, Pillar, Terminal, Truth
 from .network import Network
 from .operators import Operator
+from .talk import Talker, listen
 from .watch import Watch
 from .world import Violation, World
 
@@ -51,6 +52,9 @@ class Episode:
             Terminal(world, self.network, self.truth, f"t-{n:03}") for n in range(city.TERMINALS)
         ]
         self.devices: list[Device] = [*self.pillars, *self.terminals]
+        for terminal in self.terminals:
+            terminal.talker = Talker(terminal, self.daemon.room)
+            self.daemon.on_start.append(terminal.talker.joined)
         self.operators = [Operator(world, self.daemon, id_) for id_ in city.OPERATORS]
 
     @property
@@ -84,6 +88,7 @@ class Episode:
         for device in self.devices:
             self.world.at(self.world.rng.uniform(100, 8_000), device.start)
         self.world.at(2_000, self._stray)
+        self.world.at(3_000, listen, self.world, self.daemon.room)
         self.world.at(self.world.rng.uniform(10_000, 60_000), self._outage)
 
     def _apply_site(self) -> None:
@@ -179,6 +184,15 @@ class Episode:
         self.truth.rungs[terminal.id, answer.call] = 3
         terminal.keep(answer)
 
+    def talk(self) -> None:
+        """One after the other, or several at once in one group."""
+        rng = self.world.rng
+        group = rng.choice(["g-all", "g-all", "g-s1", ""])
+        for terminal in rng.sample(self.terminals, rng.choice([1, 2, 4, 14])):
+            priority = rng.choice(["normal", "normal", "normal", "normal", "imminent-peril", "emergency"])
+            if terminal.talker is not None:
+                self.world.at(rng.choice([0, 50, 3_000]), terminal.talker.press, group, priority)
+
     # healing
 
     def _heal(self) -> None:
@@ -254,6 +268,7 @@ class Episode:
             self.world.run(FLUSH_MS)
         state = self._state()
         self._alarms_receipted()
+        self.watch.talk.at_rest()
         for incident in state.incidents.values():
             if not incident.ended_ms:
                 raise Violation("not-ended", incident.incident)
@@ -280,5 +295,6 @@ class Episode:
 
 _STRAYS: Final = (
     Episode.press, Episode.press, Episode.press, Episode.press_cut_off, Episode.emergency, Episode.cancel,
+    Episode.talk, Episode.talk, Episode.talk, Episode.talk,
     Episode.crash, Episode.drop, Episode.drop, Episode.clock_in_or_out, Episode.walk, Episode.ghost,
 )  # fmt: skip

@@ -1,10 +1,12 @@
 """What must hold of the live state: incidents looked after, addressees accounted for, one with the journal."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from dispatchd.core.core import Core
+from dispatchd.core.effects import SetFloor
 from dispatchd.core.state import Incident, Ladder, Place, State
 
 from .watch import RESPONDING, Watch
@@ -12,6 +14,7 @@ from .world import Violation
 
 WOKEN_LATE_MS: Final = 2_000
 VOLATILE_PLACE: Final = ("tries", "next_ms")
+VOLATILE_FLOOR: Final = ("heard_ms", "repeats", "next_ms", "not_for")
 VOLATILE_SETTINGS: Final = ("tries", "next_ms", "membership_applied", "config_applied", "config_error")
 
 
@@ -73,6 +76,14 @@ def everything(watch: Watch, core: Core, now: int) -> None:
             )
 
 
+def room_knows(core: Core, floors: Mapping[str, SetFloor]) -> None:
+    """Whose frames are passed on is what the state says, and nobody else's."""
+    active = {floor.group: floor.burst for floor in core.state.floors.values() if floor.burst}
+    told = {group: floor.burst for group, floor in floors.items()}
+    if active != told:
+        raise Violation("room-out-of-step", f"state {active}, voice room {told}")
+
+
 def _owner_lives(core: Core, incident: Incident, now: int) -> None:
     """An owner without a session is not an owner for longer than the rule says."""
     session = core.state.sessions.get(incident.owner or "")
@@ -124,6 +135,10 @@ def _fixed(state: State) -> Any:
     for incident in plain["incidents"].values():
         incident.pop("owner_acted_ms", None)
         incident.pop("relook_ms", None)
+    for floor in plain["floors"].values():
+        for name in VOLATILE_FLOOR:
+            floor.pop(name, None)
+    plain.pop("hearing")
     plain.pop("sessions")
     plain.pop("now_ms")
     return plain

@@ -14,6 +14,7 @@ from protocols.types import Key
 
 from . import city
 from .network import Network
+from .talk import Talker
 from .world import World
 
 RETRY_FIRST_MS: Final = up.RETRY_FIRST_S * 1000
@@ -161,8 +162,13 @@ class Device:
         elif isinstance(message, down.Membership):
             self.groups, self.on_duty = message.groups, message.on_duty
             self._applied("membership", message.version)
+        elif isinstance(message, down.Floor):
+            self.floor_said(message)
         else:
             self._item(message, ttl_ms, sent_at)
+
+    def floor_said(self, message: down.Floor) -> None:
+        """Who talks and who may: a pillar does not care."""
 
     def _receipted(self, item: down.Receipted) -> None:
         self.truth.receipted.setdefault((self.id, item.key), item.incident)
@@ -246,7 +252,19 @@ class Pillar(Device):
 
 
 class Terminal(Device):
-    """The patrol's side: calls, orders, broadcasts; a human who comes, or does not."""
+    """The patrol's side: calls, orders, broadcasts; a human who comes, or does not; his talk key, if he has one."""
+
+    talker: "Talker | None" = None
+
+    def connect(self) -> None:
+        fresh = self.alive and not self.connected
+        super().connect()
+        if fresh and self.talker is not None:
+            self.world.at(100, self.talker.joined)
+
+    def floor_said(self, message: down.Floor) -> None:
+        if self.talker is not None:
+            self.talker.hear(message)
 
     def act(self, message: Any) -> None:
         if self.world.chaos and self.world.likely(0.06):

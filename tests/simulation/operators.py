@@ -11,7 +11,7 @@ from dispatchd.core.commands import Done, Refusal
 from dispatchd.core.state import Incident, State
 
 from . import city
-from .world import World
+from .world import FIRST_MS, World
 
 OUTCOMES: Final = ("genuine", "mistaken", "prank", "equipment", "unverifiable", "drill")
 
@@ -158,6 +158,9 @@ _ON_INCIDENT: Final[tuple[_Incident, ...]] = (
     lambda o, s, i: c.Ask(i.incident, "受伤了吗?", "Is anybody hurt?"),
     lambda o, s, i: c.Ask(i.incident, "受伤了吗?"),
     lambda o, s, i: c.HandOff(i.incident, "120", "telephone"),
+    lambda o, s, i: c.TalkBack(i.incident, o.world.likely(0.7)),
+    lambda o, s, i: c.PatchIn(i.incident, o.world.likely(0.7)),
+    lambda o, s, i: c.HoldIncident(i.incident, "case-1", o.world.likely(0.7)),
 )  # fmt: skip
 
 
@@ -179,6 +182,14 @@ def _resend(o: Operator, s: State) -> Any:
 
 def _device(o: Operator, s: State) -> str:
     return o.world.rng.choice(list(s.site.device) or ["no-such"])
+
+
+def _group(o: Operator, s: State) -> str:
+    return o.world.rng.choice(["g-all", "g-s1", "g-r21", "r11", "g-none", *s.talk])
+
+
+def _ref(o: Operator, s: State) -> int:
+    return o.world.now - FIRST_MS
 
 
 def _duty(o: Operator, s: State) -> Any:
@@ -224,6 +235,18 @@ _ANYWHERE: Final[tuple[_Any, ...]] = (
     lambda o, s: c.SetDutyLevel(o.world.rng.choice(list(city.PARENTS)), "high"),
     lambda o, s: c.ConfirmDevice(_device(o, s), o.world.likely(0.8)),
     lambda o, s: c.Accept("i-none"),
+    lambda o, s: c.RequestFloor(_group(o, s), _ref(o, s)),
+    lambda o, s: c.RequestFloor(_group(o, s), _ref(o, s)),
+    lambda o, s: c.ReleaseFloor(_group(o, s), 2**40),
+    lambda o, s: c.RevokeFloor(_group(o, s)),
+    lambda o, s: c.OpenGroup("围捕", o.target(s)),
+    lambda o, s: c.CloseGroup(_group(o, s)),
+    lambda o, s: c.AddMembers(_group(o, s), o.target(s)),
+    lambda o, s: c.RemoveMembers(_group(o, s), o.target(s)),
+    lambda o, s: c.PatchGroups([_group(o, s), _group(o, s), "g-s1"]),
+    lambda o, s: c.UnpatchGroup(_group(o, s)),
+    lambda o, s: c.MuteDevice(_device(o, s), o.world.likely(0.3)),
+    lambda o, s: c.OpenMicrophone(_device(o, s), o.world.likely(0.6)),
 )  # fmt: skip
 
 

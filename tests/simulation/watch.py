@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from dispatchd.core import facts as f
+from dispatchd.core import voice_facts as v
 from dispatchd.core.commands import CallMore, Done, Refusal, Ring
 from dispatchd.core.effects import Effect, Send, SendGroup
 from dispatchd.core.inputs import OperatorAsked
@@ -20,6 +21,7 @@ from protocols.types import Key
 
 from . import city
 from .models import Truth
+from .watch_talk import TalkWatch
 from .world import Violation, World
 
 RESPONDING: Final = frozenset({"accepted", "en-route", "on-scene"})
@@ -53,6 +55,7 @@ class Watch:
 
     def __init__(self, world: World, truth: Truth) -> None:
         self.world, self.truth = world, truth
+        self.talk = TalkWatch(world)
         self.made: Counter[str] = Counter()
         self.keys: dict[tuple[str, Key], str] = {}
         self.heard_keys: set[tuple[str, Key]] = set()
@@ -360,6 +363,15 @@ class Watch:
     def _config(self, fact: Any) -> None:
         self.versions[fact.device].add(fact.version)
 
+    def _membership(self, fact: f.MembershipSet) -> None:
+        self._config(fact)
+        self.talk.member(fact)
+
+    def _microphone(self, fact: v.IntercomOpened | v.IntercomClosed) -> None:
+        self._lives(fact.item, "microphone", fact.expires_ms)
+        if isinstance(fact, v.IntercomOpened):
+            self.talk.intercom(fact)
+
     def _key(self, fact: Any) -> None:
         """A key counts once, whatever it says."""
         if (fact.device, fact.key) in self.heard_keys:
@@ -379,7 +391,7 @@ class Watch:
             self.fail("expired-sent", f"{item} expired {now - self.expires[item]} ms ago")
         if isinstance(effect, Send):
             self._sent(effect.device, effect.message)
-        elif isinstance(effect, SendGroup):
+        elif isinstance(effect, SendGroup) and not isinstance(effect.message, down.Floor):
             self._backed(effect.message)
 
     def _sent(self, device: str, message: down.Down) -> None:
@@ -391,7 +403,7 @@ class Watch:
                 self.fail(
                     "effect-not-committed", f"{device}: version {message.version} of {type(message).__name__}"
                 )
-        elif not isinstance(message, down.Hello):
+        elif not isinstance(message, down.Hello | down.Floor):
             self._backed(message)
             self._silence(device, message)
 
@@ -496,7 +508,18 @@ _HANDLERS: Final[dict[type[f.Fact], Any]] = {
     f.DeviceOnline: Watch._came,
     f.DeviceOffline: Watch._went,
     f.ConfigSet: Watch._config,
-    f.MembershipSet: Watch._config,
+    f.MembershipSet: Watch._membership,
+    v.FloorTaken: lambda watch, fact: watch.talk.taken(fact, watch.now_ms),
+    v.FloorFreed: lambda watch, fact: watch.talk.freed(fact, watch.now_ms),
+    v.FloorQueued: lambda watch, fact: watch.talk.queued(fact, watch.seq),
+    v.FloorUnqueued: lambda watch, fact: watch.talk.unqueued(fact),
+    v.TalkGroupClosed: lambda watch, fact: watch.talk.gone(fact.group),
+    v.GroupUnpatched: lambda watch, fact: watch.talk.gone(fact.group),
+    v.GroupsPatched: lambda watch, fact: [watch.talk.gone(group) for group in fact.groups],
+    v.IntercomOpened: Watch._microphone,
+    v.IntercomChanged: lambda watch, fact: watch.talk.intercom(fact),
+    v.IntercomClosed: Watch._microphone,
+    f.Started: lambda watch, fact: watch.talk.started(watch.now_ms),
     f.CitizenCancelled: Watch._key,
     f.Replied: Watch._reply,
 }

@@ -16,8 +16,10 @@ from dispatchd.store.base import (
     MALFORMED_TEXT_CHARS,
     Malformed,
     NewRow,
+    Recording,
     Row,
     Snapshot,
+    Sought,
     StoreBroken,
     TrailPoint,
 )
@@ -204,7 +206,82 @@ def test_malformed_messages_are_a_ring_and_cut(store: Store) -> None:
     assert len(store.malformed()) == 100
 
 
+some = st.sampled_from(["", "a", "b"])
+recordings = st.builds(
+    Recording, st.sampled_from([f"r1-{n}" for n in range(30)]), some, some, st.just("王"), some, some, st.just(7),
+    st.integers(0, 9), st.just(900), st.just(45), st.just(1), st.integers(0, 99), st.just("2026-11-22/x.opus"),
+    st.just("0" * 64), st.booleans(), st.just("") | st.text(max_size=9), st.just(0) | st.integers(1, 9), st.just(""),
+)  # fmt: skip
+sought = st.builds(
+    Sought, some, some, some, some, st.integers(0, 9), st.integers(0, 10),
+    st.none() | st.frozensets(some, max_size=2), st.frozensets(some, max_size=2),
+)  # fmt: skip
+
+
+@fresh
+@given(rows=st.lists(recordings, max_size=40), asked=sought, limit=st.integers(0, 20))
+def test_recordings_are_found_newest_first(
+    opener: Opener, rows: list[Recording], asked: Sought, limit: int
+) -> None:
+    store = opener()
+    for row in rows:
+        store.add_recording(row)
+    kept = {row.recording: row for row in rows}
+    found = [
+        row
+        for row in kept.values()
+        if asked.group in ("", row.group) and asked.talker in ("", row.talker)
+        and asked.incident in ("", row.incident) and asked.unit in ("", row.unit)
+        and asked.from_ms <= row.wall_ms < asked.to_ms
+        and (asked.units is None or row.unit in asked.units or (row.incident and row.incident in asked.incidents))
+    ]  # fmt: skip
+    found.sort(key=lambda row: (row.wall_ms, row.recording), reverse=True)
+    assert store.recordings(asked, limit) == found[:limit]
+    assert store.recordings(asked) == found
+    assert [store.recording(id_) for id_ in kept] == list(kept.values())
+    assert all(type(row.drill) is bool for row in store.recordings(Sought()))
+
+
+@fresh
+@given(
+    rows=st.lists(recordings, max_size=40),
+    attached=st.booleans(),
+    cut=st.integers(0, 10),
+    page=st.integers(1, 5),
+)
+def test_recordings_due_come_oldest_first_in_pages(
+    opener: Opener, rows: list[Recording], attached: bool, cut: int, page: int
+) -> None:
+    store = opener()
+    for row in rows:
+        store.add_recording(row)
+    there = [row for row in {row.recording: row for row in rows}.values() if not row.removed_ms]
+    due = [row for row in there if bool(row.incident) == attached and row.wall_ms < cut]
+    due.sort(key=lambda row: (row.wall_ms, row.recording))
+    found: list[Recording] = []
+    after = (0, "")
+    while more := store.recordings_due(attached=attached, before_ms=cut, after=after, limit=page):
+        found += more
+        after = (more[-1].wall_ms, more[-1].recording)
+    assert found == due
+    assert store.recordings_bytes() == sum(row.bytes for row in there)
+
+
+def test_a_removed_recording_keeps_its_row_with_why_and_when(store: Store) -> None:
+    row = Recording(
+        "r1-1", "g", "t-1", "", "i1-4", "north", 1, 5, 9, 1, 0, 80, "d/r1-1.opus", "", True, "why"
+    )
+    store.add_recording(row)
+    assert store.remove_recording("r1-1", 1_000, "older than 90 days")
+    assert not store.remove_recording("r1-1", 2_000, "again")
+    assert not store.remove_recording("r1-2", 2_000, "unknown")
+    assert store.recording("r1-1") == row._replace(removed_ms=1_000, removed_why="older than 90 days")
+    assert store.recording("r1-2") is None
+    assert store.recordings_bytes() == 0
+
+
 ANY_POINT = TrailPoint("t-1", 1, 0.0, 0.0, None)
+ANY_RECORDING = Recording("r1-1", "g", "t-1", "", "", "", 1, 1, 1, 1, 0, 1, "p", "")
 CALLS: dict[str, Callable[[Store], object]] = {
     "commit": lambda s: s.commit([new_row(1)]),
     "commit nothing": lambda s: s.commit([]),
@@ -223,6 +300,12 @@ CALLS: dict[str, Callable[[Store], object]] = {
     "drop_trail": lambda s: s.drop_trail(1),
     "keep_malformed": lambda s: s.keep_malformed(Malformed(1, "", b"", "")),
     "malformed": lambda s: s.malformed(),
+    "add_recording": lambda s: s.add_recording(ANY_RECORDING),
+    "recording": lambda s: s.recording("r1-1"),
+    "recordings": lambda s: s.recordings(Sought()),
+    "recordings_due": lambda s: s.recordings_due(attached=False, before_ms=1),
+    "recordings_bytes": lambda s: s.recordings_bytes(),
+    "remove_recording": lambda s: s.remove_recording("r1-1", 1, ""),
 }
 
 

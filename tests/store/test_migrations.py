@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 from dispatchd.store import SqliteStore
-from dispatchd.store.base import Malformed, Row, Snapshot, StoreBroken, TrailPoint
+from dispatchd.store.base import Malformed, Recording, Row, Snapshot, Sought, StoreBroken, TrailPoint
 from dispatchd.store.schema import Migration, apply, load_migrations, schema_version
 
 DATABASES = Path(__file__).parent / "databases"
 DUMPS = sorted(DATABASES.glob("*.sql"))
+RECORDED = Recording(
+    "r5-1", "tg-1", "t-007", "巡逻一组", "i-1", "north", 1, 1790000000000, 1500, 75, 2, 4321, "2026-09-21/r5-1.opus",
+    "ab" * 32, True, "disk full",
+)  # fmt: skip
 SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 
 
@@ -57,6 +61,7 @@ def test_an_old_database_opens_with_everything_in_it(dump: Path, path: Path) -> 
         ]
         assert store.malformed() == [Malformed(1790000000001, "d/x/up/alarm", b"\xc1", "no map")]
         assert store.commit([]) == 3
+        assert store.recordings(Sought()) == ([RECORDED] if int(dump.stem) >= 2 else [])
     finally:
         store.close()
 

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from devices import events as ev
-from devices.voice import keyring
 from devices.voice.radio import Heard, Joined, Linked, Radio, Told, Unlinked
 from protocols import codec, down, up, voice
 from protocols.errors import ProtocolError
 from protocols.sframe import Opener, Sealer, kid_of
 from protocols.voice import LAST, Frame, Ping, Pong
-from protocols.voice_keys import GroupKey, Keys, OwnKey, encode, seal_to
+from protocols.voice_keys import GroupKey, Keys, OwnKey, context, encode, seal_to
 
 GROUP = "tg-1"
 TALK_MS = 30_000
@@ -244,7 +243,7 @@ class Air:
         join = self.joins[name]
         groups = [GroupKey(GROUP, self.epoch, *self.group_key)] if name in self.members else []
         keys = Keys(self.start, join.up, join.down, groups, self.addresses)
-        public, sealed = seal_to(join.public, encode(keys), keyring.context(name, join.nonce))
+        public, sealed = seal_to(join.public, encode(keys), context(name, join.nonce))
         self.tell(name, down.VoiceKeys(join.nonce, public, sealed))
 
     def rekey(self) -> None:

@@ -7,12 +7,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from devices.voice.keyring import context
 from protocols import codec, down, topics, up, voice
 from protocols.errors import ProtocolError
 from protocols.sframe import Opener, Sealer, kid_of
 from protocols.voice import LAST, Frame, Ping, Pong
-from protocols.voice_keys import GroupKey, Keys, OwnKey, encode, seal_to
+from protocols.voice_keys import GroupKey, Keys, OwnKey, context, encode, seal_to
 from tests.devices.site import ROOT, Site, site
 
 GROUP = "tg-1"

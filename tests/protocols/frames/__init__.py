@@ -14,6 +14,22 @@ PLACE = {"lat": 26.8912, "lon": 112.6001, "accuracy_m": 4.5, "age_ms": 800}
 NONCE = bytes(range(16))
 CALL = {"item": "i-1", "call": "c-1", "incident": "n-1", "patrol": "patrol-7", "kind": "one-key"}
 BROADCAST = {"item": "i-4", "broadcast": "w-1", "text": "各组注意,请向集结点靠拢"}
+POINT = b"\x04" + bytes(range(64))
+REQUEST = {"group": "all", "ref": 5}
+TAKEN = {"group": "inc-n-1", "burst": 902, "talker": "t-017"}
+OPUS = [b"\x48\x0b\xe4", b"\x48" + bytes(range(40))]
+CLIP = {"clip": "5f0c", "ms": 4_020, "parts": 2, "sha256": bytes(range(32))}
+TALK = [
+    {"group": "all"},
+    {
+        "group": "inc-n-1",
+        "name": "017 号点警情",
+        "scan": 9,
+        "talk": False,
+        "incident": "n-1",
+        "silent": True,
+    },
+]
 FROZEN_ENVELOPE = {"gen": 3, "n": 1207, "ttl_ms": 600_000, "sent_at": 1_795_305_600_000, "body": b"\x80"}
 
 GOOD: dict[str, list[tuple[str, Any]]] = {
@@ -107,6 +123,30 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
             {"key": KEY, "what": "membership", "version": 2, "ok": False, "error": "no such group"},
         ),
     ],
+    "up floor-request": [
+        ("least", REQUEST),
+        ("of an emergency", {**REQUEST, "priority": "emergency"}),
+        ("a priority of a later version", {**REQUEST, "priority": "routine"}),
+    ],
+    "up floor-release": [("plain", REQUEST), ("ref at its bound", {"group": "g", "ref": 2**53})],
+    "up floor-queue-position-request": [("plain", REQUEST)],
+    "up voice-join": [
+        ("least", {"nonce": NONCE[:8], "public": POINT}),
+        ("by MQTT only", {"nonce": bytes(range(32)), "public": POINT, "carriage": "mqtt"}),
+    ],
+    "up voice-carriage": [
+        ("least", {"carriage": "datagram"}),
+        ("full", {"carriage": "mqtt", "why": "no pong for 1.5 s"}),
+    ],
+    "up catch-up": [("whole burst", {"group": "all", "burst": 902, "seq": 0})],
+    "up clip-request": [
+        ("least", {"clip": "5f0c", "parts": [0]}),
+        ("all 64", {"clip": "5f0c", "parts": list(range(64))}),
+    ],
+    "up webrtc-offer": [("plain", {"session": "s-1", "sdp": "v=0\r\n"})],
+    "up webrtc-bye": [("plain", {"session": "s-1"})],
+    "up sounding": [("begins", {"on": True}), ("ends", {"on": False})],
+    "up howling": [("least", {"muted_ms": 3000}), ("in a group", {"muted_ms": 3000, "group": "inc-n-1"})],
     "down hello": [
         ("least", {"nonce": NONCE, "site_time": 1_795_305_600_000}),
         (
@@ -198,6 +238,8 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
                 "drill": True,
             },
         ),
+        ("with sound to fetch", {**BROADCAST, "clip": CLIP}),
+        ("said live in a talk group", {**BROADCAST, "live": "all"}),
     ],
     "down broadcast-cancel": [("plain", {"item": "i-5", "broadcast": "w-1"})],
     "down prompt": [
@@ -218,15 +260,84 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
         ),
     ],
     "down lamp": [("flash", {"item": "i-7", "pattern": "flash", "until": 1_795_305_660_000, "drill": True})],
+    "down microphone": [
+        ("open, after an alarm", {"item": "i-8", "open": True}),
+        (
+            "full",
+            {"item": "i-8", "open": True, "incident": "n-1", "tone": True, "silent": True, "drill": True},
+        ),
+        ("closed", {"item": "i-8", "open": False}),
+    ],
     "down config": [
         ("three sorts of value", {"version": 9, "values": {"volume_pct": 80, "muted": False, "lang": "zh"}})
     ],
     "down membership": [
         ("no patrol", {"version": 1}),
         ("full", {"version": 2, "patrol": "patrol-7", "on_duty": True, "groups": ["all", "brigade-1"]}),
+        ("with voice", {"version": 3, "groups": ["all", "inc-n-1"], "talk": TALK}),
+    ],
+    "down floor-granted": [
+        ("least", {**REQUEST, "burst": 902, "talk_ms": 30_000}),
+        ("of an emergency", {**REQUEST, "burst": 902, "talk_ms": 30_000, "priority": "emergency"}),
+    ],
+    "down floor-deny": [
+        ("least", {**REQUEST, "cause": "queue-full"}),
+        (
+            "full",
+            {
+                **REQUEST,
+                "cause": "only-one-participant",
+                "text": "组内无其他人在线",
+                "text_en": "nobody else is on line",
+            },
+        ),
+        ("a cause of a later version", {**REQUEST, "cause": "quota"}),
+    ],
+    "down floor-revoke": [
+        ("at once", {"group": "all", "burst": 902, "cause": "pre-empted"}),
+        ("with grace", {"group": "all", "burst": 902, "cause": "too-long", "grace_ms": 3000}),
+    ],
+    "down floor-queue-position-info": [
+        ("second of three", {**REQUEST, "position": 2, "waiting": 3}),
+        ("not in it", {**REQUEST, "position": 0, "waiting": 0}),
+    ],
+    "down floor-taken": [("to one who joined late", {**TAKEN, "age_ms": 2_200})],
+    "down floor-idle": [
+        ("least", {"group": "all"}),
+        ("full", {"group": "all", "burst": 902, "why": "revoked"}),
+    ],
+    "down voice-keys": [("plain", {"nonce": NONCE, "public": POINT, "sealed": bytes(48)})],
+    "down voice-reset": [("plain", {"start": 7})],
+    "down clip-part": [
+        ("empty", {"clip": "5f0c", "part": 0, "frames": []}),
+        ("last part", {"clip": "5f0c", "part": 63, "frames": OPUS}),
+    ],
+    "down webrtc-answer": [
+        ("answered", {"session": "s-1", "sdp": "v=0\r\n"}),
+        ("refused", {"session": "s-1", "error": "64 sessions are open"}),
     ],
     "group broadcast": [("plain", BROADCAST)],
     "group broadcast-cancel": [("plain", {"item": "i-5", "broadcast": "w-1", "drill": True})],
+    "group floor-taken": [
+        ("least", TAKEN),
+        (
+            "full",
+            {
+                **TAKEN,
+                "talker": "zhang",
+                "talker_kind": "operator",
+                "name": "指挥中心",
+                "priority": "emergency",
+                "age_ms": 40,
+                "groups": ["inc-n-1", "all"],
+                "not_for": ["t-020"],
+                "silent": True,
+            },
+        ),
+        ("a talker of a later version", {**TAKEN, "talker_kind": "gateway"}),
+    ],
+    "group floor-idle": [("after a word", {"group": "all", "burst": 902})],
+    "group voice-reset": [("plain", {"start": 8})],
 }
 
 NAN, INF = float("nan"), float("inf")
@@ -318,6 +429,27 @@ BAD: dict[str, list[tuple[str, bytes]]] = {
     "up reply": [("yes as a number", _pack({"key": KEY, "question": "q-1", "yes": 1}))],
     "up duty": [("on left out", _pack({"key": KEY}))],
     "up applied": [("version as text", _pack({"key": KEY, "what": "config", "version": "9"}))],
+    "up floor-request": [
+        ("group with a wildcard", _pack({"group": "#", "ref": 1})),
+        ("no ref", _pack({"group": "all"})),
+    ],
+    "up floor-release": [("ref negative", _pack({"group": "all", "ref": -1}))],
+    "up floor-queue-position-request": [("ref as text", _pack({"group": "all", "ref": "1"}))],
+    "up voice-join": [
+        ("point of 64 bytes", _pack({"nonce": NONCE, "public": POINT[1:]})),
+        ("nonce too short", _pack({"nonce": b"1234567", "public": POINT})),
+    ],
+    "up voice-carriage": [("empty word", _pack({"carriage": ""}))],
+    "up catch-up": [("no seq", _pack({"group": "all", "burst": 1}))],
+    "up clip-request": [
+        ("no part", _pack({"clip": "c", "parts": []})),
+        ("part 64", _pack({"clip": "c", "parts": [64]})),
+        ("65 parts", _pack({"clip": "c", "parts": [0] * 65})),
+    ],
+    "up webrtc-offer": [("sdp of 16001", _pack({"session": "s", "sdp": "v" * 16_001}))],
+    "up webrtc-bye": [("no session", b"\x80")],
+    "up sounding": [("on as a number", _pack({"on": 1}))],
+    "up howling": [("time negative", _pack({"muted_ms": -1}))],
     "up shutdown": [("a kind that is none", b"\x80")],
     "presence": [
         ("empty: a cleared retained message", b""),
@@ -349,9 +481,31 @@ BAD: dict[str, list[tuple[str, bytes]]] = {
     "down lamp": [("pattern of milliseconds", _pack({"item": "i", "pattern": [250, 250]}))],
     "down config": [("a list as value", _pack({"version": 1, "values": {"a": []}}))],
     "down membership": [("101 groups", _pack({"version": 1, "groups": ["g"] * 101}))],
+    "down microphone": [("open left out", _pack({"item": "i"}))],
+    "down floor-granted": [("no burst", _pack({**REQUEST, "talk_ms": 1}))],
+    "down floor-deny": [("no cause", _pack(REQUEST))],
+    "down floor-revoke": [("cause too long", _pack({"group": "g", "burst": 1, "cause": "c" * 33}))],
+    "down floor-queue-position-info": [("no position", _pack({**REQUEST, "waiting": 1}))],
+    "down floor-taken": [("no talker", _pack({"group": "g", "burst": 1}))],
+    "down floor-idle": [("no group", b"\x80")],
+    "down voice-keys": [
+        ("point of 33 bytes", _pack({"nonce": NONCE, "public": POINT[:33], "sealed": bytes(48)}))
+    ],
+    "down voice-reset": [("start as text", _pack({"start": "7"}))],
+    "down clip-part": [
+        ("part 64", _pack({"clip": "c", "part": 64, "frames": []})),
+        ("frames as one", _pack({"clip": "c", "part": 0, "frames": b"x"})),
+    ],
+    "down webrtc-answer": [("no session", b"\x80")],
     "down reboot": [("a kind that is none", b"\x80")],
     "group broadcast": [("no map", b"\x90")],
     "group broadcast-cancel": [("no map", b"\xc0")],
+    "group floor-taken": [("101 groups", _pack({**TAKEN, "groups": ["g"] * 101}))],
+    "group floor-idle": [("why as a number", _pack({"group": "g", "why": 1}))],
+    "group voice-reset": [("no start", b"\x80")],
+    "group floor-granted": [
+        ("a kind that goes to devices only", _pack({**REQUEST, "burst": 1, "talk_ms": 1}))
+    ],
     "group call": [("a kind that goes to devices only", _pack(CALL))],
 }
 
