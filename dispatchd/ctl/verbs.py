@@ -92,6 +92,7 @@ def broadcast(args: Namespace) -> Fields:
         **_names("text", "priority", "ttl_s", "ack", "drill")(args),
         "lang": args.text_lang,
         "target": target(args),
+        "speak": not args.no_speech,
     }
 
 
@@ -104,6 +105,41 @@ BROADCAST: Final = (
     Flag("--drill", "marked as a drill", {"action": "store_true"}),
     Flag("--text-lang", "language of the text, for speech", {"default": "zh"}),
 )
+SOUND: Final = (
+    Flag("--file", "a sound to play instead of speech: WAV, MP3, Ogg or FLAC, 10 MB, 5 minutes"),
+    Flag("--no-speech", "text only: devices show it, or say it by their own means", {"action": "store_true"}),
+)
+SAY: Final = (
+    Flag("text", "what they are to hear"),
+    Flag(
+        "--to",
+        "all, pillars, or the id of a unit, patrol, talk group or device; may be repeated",
+        {"action": "append", "required": True},
+    ),
+    *BROADCAST[-5:],
+)
+NO_WAIT: Final = Flag("--no-wait", "do not follow the ladder", {"action": "store_true"})
+WORDS_TO: Final = {"all": "everybody", "全体": "everybody", "pillars": "pillars", "报警柱": "pillars"}
+TABLES_TO: Final = {"unit": "units", "patrol": "patrols", "talk_group": "talk_groups", "device": "devices"}
+
+
+def said_to(names: list[str], site: Fields) -> Fields:
+    """The API's Target of `--to`. ValueError for a name that is nothing, or several things, in this site."""
+    found: Fields = {}
+    for name in names:
+        if name in WORDS_TO:
+            found[WORDS_TO[name]] = True
+            continue
+        tables = [table for table in TABLES_TO if any(e["id"] == name for e in site.get(table, []))]
+        if len(tables) != 1:
+            what = "no unit, patrol, talk group or device" if not tables else " and ".join(tables)
+            raise ValueError(
+                f"--to {name!r} is {what} of your site; see `dispatchd site show`, or use ctl broadcast"
+            )
+        found.setdefault(TABLES_TO[tables[0]], []).append(name)
+    if found.get("pillars") and set(found) == {"pillars"}:
+        found["devices"] = [e["id"] for e in site.get("device", []) if e["kind"] == "pillar"]
+    return found
 
 
 def _text(name: str = "text") -> Flag:

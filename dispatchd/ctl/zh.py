@@ -18,6 +18,8 @@ SENTENCES: Final = {
     "busy": "请求过多,未办:请再试一次",
     "store": "存盘失败,未办:看守护进程日志",
     "disk-full": "磁盘已满,未办:腾出空间后再试",
+    "no-speech": "语音合成不可用:广播按文字发出,或上传录音(--file)",
+    "bad-sound": "不是可用的声音文件:请用 WAV、MP3、Ogg 或 FLAC",
     "too-many-feeds": "打开的实时画面过多:关掉没人看的",
     "bad-host": "守护进程只接受本机访问:用 http://127.0.0.1 加端口",
     "no-such-path": "没有这个接口:核对 --url 和版本",
