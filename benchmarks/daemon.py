@@ -26,7 +26,6 @@ from dispatchd.ledger import Batch, Ledger
 from .broker import HOST
 from .child import Child, child
 
-
 VOICE: Final = Voice()
 """As it is without settings."""
 

@@ -50,4 +50,4 @@ async def _enter(radios: Child, one: Any, group: str, count: int) -> dict[str, A
 
 def _at(percent: int, said: dict[str, Any], skip: int = WARM_UP) -> float:
     """That percentile of an answer's milliseconds."""
-    return quantiles(said["ms"][skip:], n=100, method="inclusive")[percent - 1]
+    return float(quantiles(said["ms"][skip:], n=100, method="inclusive")[percent - 1])

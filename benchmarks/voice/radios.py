@@ -40,7 +40,7 @@ class Load:
 
     @property
     def talkers(self) -> list[Radio]:
-        return [group[0] for group in self.groups]
+        return [group[0] for group in self.groups if group]
 
     @property
     def listeners(self) -> list[Radio]:

@@ -1,6 +1,7 @@
 """To come."""
 
 from benchmarks.metric import Metric, Row
+
 from .size import Size
 
 METRICS: tuple[Metric, ...] = ()
