@@ -33,6 +33,7 @@ class Verb(NamedTuple):
 
 
 INCIDENT: Final = Flag("incident", "id of the incident, as `ctl incidents` shows it")
+DEVICE: Final = Flag("device", "the device")
 ON: Final = Flag("state", "on or off", {"choices": ("on", "off"), "nargs": "?", "default": "on"})
 TARGETS: Final = (
     Flag("--everybody", "all patrol terminals of your unit and below", {"action": "store_true"}),
@@ -331,6 +332,42 @@ VERBS: Final = (
         lambda args: {"patrol": args.patrol, "on": args.state == "on"},
     ),
     Verb(
+        "mute",
+        "this device may listen but not talk; its emergency key still works (禁言)",
+        "ctl mute t-004",
+        (DEVICE,),
+        lambda args: {"device": args.device, "on": True},
+    ),
+    Verb(
+        "unmute",
+        "it may talk again",
+        "ctl unmute t-004",
+        (DEVICE,),
+        lambda args: {"device": args.device, "on": False},
+        "mute",
+    ),
+    Verb(
+        "microphone",
+        "hear a pillar without an alarm: it sounds a tone and is lit",
+        "ctl microphone pillar-3 on --reason 群众反映",
+        (Flag("device", "the pillar"), ON, Flag("--reason", "why", {"default": ""})),
+        lambda args: {"device": args.device, "on": args.state == "on", "reason": args.reason},
+    ),
+    Verb(
+        "talk-back",
+        "owner: your voice sounds at the pillar of this incident",
+        "ctl talk-back i1-4 on",
+        (INCIDENT, ON),
+        _switch(),
+    ),
+    Verb(
+        "patch-in",
+        "owner: the incident's talk group hears the pillar, and is heard at it",
+        "ctl patch-in i1-4 on",
+        (INCIDENT, ON),
+        _switch(),
+    ),
+    Verb(
         "duty-level",
         "勤务等级 of a unit",
         "ctl duty-level station-1 二级",
@@ -375,6 +412,9 @@ def _assignment(text: str) -> tuple[str, int | bool | str]:
 
 ELSEWHERE: Final = {"broadcast", "set", "remove", "site", "secret", "listened"}
 """Commands with a subcommand of their own: ctl broadcast, site, device add, operator add, ctl recordings --out."""
+
+BY_VOICE: Final = {"floor-request", "floor-release"}
+"""Commands that mean nothing without a microphone: ctl talk sends them by its voice session."""
 
 
 def add_flags(parser: ArgumentParser, flags: tuple[Flag, ...]) -> None:

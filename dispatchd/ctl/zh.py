@@ -58,6 +58,18 @@ SENTENCES: Final = {
     "unknown-task": "您的单位内没有这个未完任务:看 ctl tasks",
     "unknown-fault": "维修单上没有这一项:看 ctl faults",
     "unknown-handoff": "没有这个未确认的转交",
+    "unknown-group": "您不在该通话组,或没有这个组:看 ctl groups",
+    "muted": "该设备已被禁言,紧急键仍可用",
+    "receive-only": "该设备只能收听",
+    "only-one-participant": "该组无人在听:换一个组,或打电话",
+    "queue-full": "排队已满:稍后再试",
+    "another-talks": "他人讲话,排队超时:请再按一次",
+    "idle": "该组现在没有人讲话",
+    "incident": "该处有警情:先接警,或由警情自行管理该组",
+    "no-intercom": "该警情的设备没有对讲,或正用于另一警情",
+    "not-patched": "该组没有与别的组并接",
+    "not-yours": "站点和警情的通话组不能手动关闭",
+    "one-group": "并接至少要两个通话组",
     "unknown-operator": "没有这位指挥员,或其无权承接",
 }
 """Code of a refusal → what it means and what to do."""
