@@ -47,6 +47,7 @@ NEEDS = {
         find_audio,
         "apt-get install pulseaudio libasound2-plugins portaudio19-dev, then .venv/bin/pip install PyAudio",
     ),
+    "chromium": Need(lambda: find_program("chromium"), "apt-get install chromium"),
     "mosquitto": Need(lambda: find_program("mosquitto"), "apt-get install mosquitto mosquitto-clients"),
     "systemd": Need(lambda: find_program("systemd-analyze"), "apt-get install systemd"),
 }
