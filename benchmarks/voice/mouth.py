@@ -42,6 +42,7 @@ async def measure(runs: int, size: Size) -> list[Row]:
                 talker, listener = msgspec.to_builtins(next(iter(members.values())))
                 await agents.ask(do="start", url=f"mqtt://{HOST}:{on.port}", talker=talker, listener=listener)
                 late = [await _p95(agents, size.words) for _ in range(runs)]
+                assert between.counts["down"], "the sound went another way"
     return [MOUTH.row(late)]
 
 

@@ -1,6 +1,6 @@
 """A site of talk groups: broker, daemon and our terminals, everybody joined."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +60,12 @@ def site(of: Groups) -> dict[str, Any]:
 
 @asynccontextmanager
 async def stand(
-    folder: Path, of: Groups, carriage: str = "datagram", spare: int = 0, voice: Voice = VOICE
+    folder: Path,
+    of: Groups,
+    carriage: str = "datagram",
+    spare: int = 0,
+    voice: Voice = VOICE,
+    operators: Sequence[dict[str, str]] = (),
 ) -> AsyncIterator[Stand]:
     """A fresh site in `folder`. The last `spare` terminals of each group stay away."""
     who = [one for members in of.values() for one in members]
@@ -73,7 +78,7 @@ async def stand(
             daemon(folder / "daemon", address, voice=voice) as hand,
             child(folder, "-m", "benchmarks.voice.radios") as radios,
         ):
-            await hand.command("site", site=site(of))
+            await hand.command("site", site={**site(of), "operator": list(operators)})
             for one in who:
                 await hand.command("secret", device=one.id, secret_hash=hash_secret(one.secret))
             here = {
