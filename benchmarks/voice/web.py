@@ -1,6 +1,6 @@
 """One talker, listeners by WebRTC: operators' screens at our daemon, against a track per listener in aiortc.
 
-Fewer listeners than elsewhere, for both alike: the daemon has 64 sessions, and every listener costs its own cryptography.
+Fewer listeners than elsewhere, for both alike: the daemon has 64 sessions, and each listener costs its own ciphers.
 """
 
 import asyncio

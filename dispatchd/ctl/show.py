@@ -118,7 +118,6 @@ _ZH: Final = {
     "task": "人工任务",
     "site": "站点",
     "unit": "单位",
-    "incident": "警情",
     "opened": "临时",
     "imminent-peril": "险情",
     "talk-muted": "禁言",

@@ -1,5 +1,6 @@
 """A broadcast with its own sound, at a pure agent: fetched, verified, played to the end, and what happens when not."""
 
+import itertools
 import random
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_what_is_missing_is_asked_for_again_and_more_slowly() -> None:
     times = [
         at for at, a in bench.done if isinstance(a, ev.Publish) and a.kind == "clip-request" and at > before
     ]
-    distances = [b - a for a, b in zip(times, times[1:], strict=False)]
+    distances = [b - a for a, b in itertools.pairwise(times)]
     assert distances == sorted(distances)
     assert max(distances) <= ASK_MAX_MS
 

@@ -6,8 +6,8 @@
         └─ s2 ─── p-03, no point, no position  police po-3 (2.5 km), auxiliary au-3 (9 km), volunteer vo-3 (700 m)
 
 Every patrol X has the terminal t-X; po-2 has a second, t-po-2b. Operators: boss (qu, duty-leader, police), root (qu,
-admin), li (s1, operator, police), wang (r1, operator), sun (s2, operator), eye (qu, viewer). Schedules: sc-1 (s1, all its
-pillars), sc-2 (s1, the terminals of r1).
+admin), li (s1, operator, police), wang (r1, operator), sun (s2, operator), eye (qu, viewer). Schedules: sc-1 (s1, all
+its pillars), sc-2 (s1, the terminals of r1).
 """
 
 import math

@@ -33,7 +33,10 @@ async def test_a_prompt_that_comes_again_is_not_made_again(tmp_path: Path) -> No
     made = await Voice().speak("请稍候", "zh")
     assert made is not None
     _write(wav, made)
-    counting = f"open({str(count)!r}, 'a').write('x'); import sys; sys.stdout.buffer.write(open({str(wav)!r}, 'rb').read())"
+    counting = (
+        f"open({str(count)!r}, 'a').write('x'); import sys; "
+        f"sys.stdout.buffer.write(open({str(wav)!r}, 'rb').read())"
+    )
     voice = Voice(program(counting))
     assert [await voice.speak("请稍候", "zh") for _ in range(3)] == [made] * 3
     assert count.read_text() == "x"
