@@ -28,8 +28,6 @@ from .packets import packet as opus_packet
 PUBLISH_QOS0: Final = 0x30
 GROUPS: Final = f"{ROOT}/g/"
 SAMPLES: Final = 960
-SAMPLE_EVERY: Final = 50
-"""Of the frames that a listener heard, one in so many is opened."""
 
 
 class Denied(Exception):
@@ -177,21 +175,14 @@ class Radio(Wire):
     # --- what was heard
 
     def numbered(self, heard: list[Stamped], burst: int) -> list[tuple[int, int]]:
-        """(stamp, seq) of the frames of a burst, numbered by the group key's counter; one in SAMPLE_EVERY is opened."""
+        """(stamp, seq) of the frames of a burst that open under the group's key; pongs are not among them."""
         assert self._keys is not None
         key = next(one for one in self._keys.groups if one.group == self.group)
-        found: list[tuple[int, int]] = []
-        opener, ahead = Opener(key.kid, key.key), 0
-        ours = ((stamp, data, sframe.read_header(data)) for stamp, data in heard)
-        for n, (stamp, data, counter) in enumerate((s, d, c) for s, d, (kid, c, _) in ours if kid == key.kid):
-            if n % SAMPLE_EVERY == 0:
-                frame = decode(opener.open(data))
-                assert isinstance(frame, Frame)
-                assert frame.burst == burst
-                ahead = ahead if n else counter - frame.seq
-                assert frame.seq == counter - ahead, "counter and number of a frame differ"
-            found.append((stamp, counter - ahead))
-        return found
+        opener = Opener(key.kid, key.key)
+        opened = (
+            (stamp, decode(opener.open(data))) for stamp, data in heard if sframe.kid_of(data) == key.kid
+        )
+        return [(stamp, one.seq) for stamp, one in opened if isinstance(one, Frame) and one.burst == burst]
 
     # --- an echo client, as measure
 

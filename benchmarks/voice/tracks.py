@@ -29,7 +29,7 @@ class Track(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._frames: "asyncio.Queue[av.Packet[Any]]" = asyncio.Queue(WAITING_MAX)
+        self._frames: asyncio.Queue[av.Packet[Any]] = asyncio.Queue(WAITING_MAX)
 
     def feed(self, packet: "av.Packet[Any]") -> None:
         if not self._frames.full():
