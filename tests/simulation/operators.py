@@ -80,6 +80,8 @@ class Operator:
         if self.id == "root" and rng.random() < 0.15:
             self.desk.ask(self.id, _set(self, state))
             return
+        if rng.random() < 0.25:
+            self.desk.ask(self.id, rng.choice(_ON_AIR)(self, state))
         mine = [i for i in state.incidents.values() if i.owner == self.id and not i.ended_ms]
         free = [i for i in state.incidents.values() if i.owner is None and not i.ended_ms]
         if free and rng.random() < self.zeal:
@@ -235,6 +237,10 @@ _ANYWHERE: Final[tuple[_Any, ...]] = (
     lambda o, s: c.SetDutyLevel(o.world.rng.choice(list(city.PARENTS)), "high"),
     lambda o, s: c.ConfirmDevice(_device(o, s), o.world.likely(0.8)),
     lambda o, s: c.Accept("i-none"),
+)  # fmt: skip
+
+
+_ON_AIR: Final[tuple[_Any, ...]] = (
     lambda o, s: c.RequestFloor(_group(o, s), _ref(o, s)),
     lambda o, s: c.RequestFloor(_group(o, s), _ref(o, s)),
     lambda o, s: c.ReleaseFloor(_group(o, s), 2**40),
@@ -254,6 +260,7 @@ _ANYWHERE: Final[tuple[_Any, ...]] = (
     lambda o, s: c.MuteDevice(_device(o, s), o.world.likely(0.3)),
     lambda o, s: c.OpenMicrophone(_device(o, s), o.world.likely(0.6)),
 )  # fmt: skip
+"""Talk groups, floors and what is said live."""
 
 
 def refused(result: Done | Refusal | None) -> bool:
