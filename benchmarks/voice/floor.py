@@ -1,0 +1,43 @@
+"""How soon one may talk, and how soon a late comer hears: request → granted against an echo, and late entry."""
+
+import tempfile
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, Final
+
+import msgspec
+
+from benchmarks.child import child
+from benchmarks.metric import Metric, Row
+
+from .size import Size
+from .stand import groups, stand
+
+GRANT: Final = Metric("floor_grant_vs_rtt", "ms", "≤3", "an echo client on the same broker")
+ENTRY: Final = Metric("late_entry_ms", "ms", "<350")
+METRICS: Final = (GRANT, ENTRY)
+WARM_UP: Final = 20
+"""Presses of each run that are not counted."""
+
+
+async def measure(runs: int, size: Size) -> list[Row]:
+    granted, echoed, entered = [], [], []
+    members = groups(1, size.listeners + 1)
+    (group, everybody), *_ = members.items()
+    spare = msgspec.to_builtins(everybody[-1])
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        async with stand(folder / "ours", members, spare=1) as on, child(folder, "-m", "benchmarks.voice.echo") as echo:
+            await echo.ask(do="join", port=on.port)
+            for _ in range(runs):
+                granted.append(_at(99, await on.radios.ask(do="floor", count=WARM_UP + size.presses)))
+                echoed.append(_at(99, await on.radios.ask(do="echo", count=WARM_UP + size.presses)))
+                await on.radios.ask(do="prepare")
+                entered.append(_at(95, await on.radios.ask(do="enter", device=spare, group=group, count=size.entries), 0))
+                await on.radios.ask(do="release")
+    return [GRANT.row(granted, echoed), ENTRY.row(entered)]
+
+
+def _at(percent: int, said: dict[str, Any], skip: int = WARM_UP) -> float:
+    """That percentile of an answer's milliseconds."""
+    return quantiles(said["ms"][skip:], n=100, method="inclusive")[percent - 1]
