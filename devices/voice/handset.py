@@ -65,7 +65,7 @@ class Handset:
         self.overlay = Overlay()
         self.scanner = Scanner()
         self._player = VoicePlayer(
-            speaker, presented=self._presented, played=self._duck.played, playout=self.overlay
+            speaker, presented=self._presented, played=self._played, playout=self.overlay
         )
         self._groups: dict[int, str] = {}
         self._playing: dict[int, str] = {}
@@ -179,7 +179,7 @@ class Handset:
         self._player.wake()
 
     def tone(self, name: str) -> None:
-        self._lay(signal(name), self.overlay.volume_pct, 0)
+        self._lay(signal(name), self.overlay.volume_pct, 0, brief=True)
 
     def tell(self, what: str, text: str, text_en: str) -> None:
         self._tell(what, text_en if self._language == "en" else text)
@@ -197,8 +197,13 @@ class Handset:
                 self._tell("level", f"{level:6.1f} dBFS {'█' * max(0, round((level + 60) / 3))}")
                 await asyncio.sleep(METER_S)
 
-    def _lay(self, pcm: bytes, volume_pct: int, rank: int) -> int | None:
-        number = self.overlay.lay(pcm, volume_pct, rank)
+    def _played(self, pcm: bytes) -> None:
+        """The radio's own signals close no microphone: at "granted" somebody speaks his first syllable."""
+        if self.overlay.echoes:
+            self._duck.played(pcm)
+
+    def _lay(self, pcm: bytes, volume_pct: int, rank: int, *, brief: bool = False) -> int | None:
+        number = self.overlay.lay(pcm, volume_pct, rank, brief=brief)
         self._player.wake()
         return number
 
