@@ -1,0 +1,69 @@
+"""A spoken sentence from one microphone to ten loudspeakers, by each carriage, and through a network that loses."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.voice.radio import Sound, Terminal
+from tests.e2e.voice.stand import Stand, stand
+from tests.sound.compare import compare
+from tests.sound.relay import Weather
+from tests.sound.spoken import SENTENCE, reference, spoken
+
+LISTENERS = 10
+SHORT = "东门有人走失。"
+JITTER_MS = 30.0
+
+
+async def all_heard(here: Stand, burst: int, text: str, loss: float) -> None:
+    talker, *listeners = here.radios
+    assert len(listeners) == LISTENERS
+    wanted = reference(text)
+    for one in listeners:
+        await one.heard_out(burst)
+        report = compare(wanted, one.handset.tape.sound())
+        print(one.device, report)
+        assert not report.faults(loss), (one.device, report, report.faults(loss))
+        assert one.doubles() == []
+    assert talker.handset.heard == [], "he does not hear himself"
+
+
+def untouched(talker: Terminal, one: Terminal, burst: int) -> bool:
+    """The very packets that left the talker's encoder, in their order."""
+    return [ear.opus for ear in one.frames(burst)] == [
+        opus for opus in talker.handset.said[burst] if opus or opus == talker.handset.said[burst][-1]
+    ]
+
+
+async def test_ten_hear_a_sentence_by_datagram(tmp_path: Path) -> None:
+    async with stand(tmp_path, 1 + LISTENERS) as here:
+        talker, *listeners = here.radios
+        sound: Sound = spoken(SHORT)
+        burst = await talker.say(sound)
+        await all_heard(here, burst, SHORT, 0.0)
+        assert all(untouched(talker, one, burst) for one in listeners)
+        counts = await here.counts()
+        assert counts["sent"] == counts["heard"] * 1, "one listener of the relay: the group"
+        assert counts.get("published", 0) == 0
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("loss", [0.0, 0.05, 0.10])
+async def test_ten_hear_a_sentence_through_loss_and_jitter(tmp_path: Path, loss: float) -> None:
+    up = Weather(loss=loss / 2, delay_ms=20)
+    down = Weather(loss=loss / 2, delay_ms=20, jitter_ms=JITTER_MS)
+    async with stand(tmp_path, 1 + LISTENERS, up=up, down=down) as here:
+        burst = await here.radios[0].say(spoken(SENTENCE))
+        await all_heard(here, burst, SENTENCE, loss)
+        assert {one.radio.carriage for one in here.radios} == {"datagram"}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("broker", ["amqtt", pytest.param("mosquitto", marks=pytest.mark.mosquitto)])
+async def test_ten_hear_a_sentence_by_mqtt(tmp_path: Path, broker: str) -> None:
+    async with stand(tmp_path, 1 + LISTENERS, broker, datagrams=False) as here:
+        talker, *listeners = here.radios
+        burst = await talker.say(spoken(SENTENCE))
+        await all_heard(here, burst, SENTENCE, 0.0)
+        assert all(untouched(talker, one, burst) for one in listeners)
+        assert {one.radio.carriage for one in here.radios} == {"mqtt"}
