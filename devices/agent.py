@@ -35,12 +35,13 @@ from devices.events import (
 )
 from devices.inbox import RANKS, Inbox, Seen
 from devices.outbox import Boot, Record
-from devices.player import NORMAL, PLAY_LIMIT_MS, Player, Sound
+from devices.player import NORMAL, PLAY_LIMIT_MS, PLAY_SLACK_MS, Player, Sound
 from devices.sender import Pending, Sender
 from protocols import codec, down, up
 from protocols.envelope import Envelope, expired, unseal
 from protocols.errors import ProtocolError
 from protocols.types import Key, Position
+from protocols.voice import FRAME_MS
 
 FIRMWARE: Final = "dispatchd-0.1.0"
 NONCE_BYTES: Final = 16
@@ -313,6 +314,8 @@ class Agent:
                 self._on_config(message, envelope)
             case down.Membership():
                 self._on_membership(message, envelope)
+            case down.ClipPart():
+                self._on_clip_part(message)
             case _ if isinstance(message, down.Item):
                 self._on_item(message, envelope)
             case _ if isinstance(message, down.Floor | down.Voice) and not self._too_late(envelope):
@@ -488,11 +491,22 @@ class Agent:
         while (sound := self._player.take(self._least_rank())) is not None:
             why = self._may_not_play(sound)
             if why is None:
-                self._do(Play(sound.item, sound.text, sound.lang, sound.volume_pct, sound.tone, sound.rank))
-                self._at("player", self._now + PLAY_LIMIT_MS, self._player_stuck)
+                frames = self._frames(sound)
+                self._do(
+                    Play(sound.item, sound.text, sound.lang, sound.volume_pct, sound.tone, sound.rank, frames)
+                )
+                limit_ms = max(PLAY_LIMIT_MS, len(frames) * FRAME_MS + PLAY_SLACK_MS)
+                self._at("player", self._now + limit_ms, self._player_stuck)
                 return
             self._player.playing = None
             self._not_played(sound, why)
+
+    def _frames(self, sound: Sound) -> tuple[bytes, ...]:
+        """The packets to play for it; none: its text is to be said."""
+        return ()
+
+    def _on_clip_part(self, message: down.ClipPart) -> None:
+        """A part of a sound that this device may have asked for."""
 
     def _least_rank(self) -> int:
         return NORMAL

@@ -108,11 +108,13 @@ def _handset(mic: str | None, speaker: str | None, tell: Tell, language: str) ->
     if mic is None and speaker is None:
         return None
     from devices.voice.handset import Handset
+    from devices.voice.say import Voice
     from devices.voice.sound import SoundFailed
     from devices.voice.specs import open_sound
 
     try:
-        return Handset(*open_sound(mic or "silence", speaker or "null"), tell, language=language)
+        microphone, loudspeaker = open_sound(mic or "silence", speaker or "null")
+        return Handset(microphone, loudspeaker, tell, language=language, speak=Voice().speak)
     except SoundFailed as error:
         raise NoSound(str(error)) from error
 

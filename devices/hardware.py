@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from devices.events import Event, HardwareState, Play
-from devices.voice.radio import Heard
+from devices.voice.radio_events import Heard
 from protocols import down, up
 
 Feed = Callable[[Event], None]

@@ -31,6 +31,7 @@ from devices.events import (
 from devices.hardware import Display, Feed, Key, Lamp, Sensors, Speaker, Vibrator
 from devices.voice.radio import Radio
 from protocols.types import Position
+from protocols.voice import FRAME_MS
 
 if TYPE_CHECKING:  # numpy and the codecs are for those who have sound
     from devices.voice.handset import Handset
@@ -139,11 +140,14 @@ class KeyboardHardware:
 
     def play(self, play: Play, feed: Feed) -> None:
         tone = f"♪{play.tone} " if play.tone else ""
+        clip_s = len(play.frames) * FRAME_MS / 1000
+        if clip_s:
+            tone = f"♫{clip_s:.1f} s "
         self._tell("voice", f"{tone}{play.text} ({play.volume_pct} %)")
         if self._handset is not None and self._handset.plays(play):
             self._handset.play(play, feed)
             return
-        length_s = min(MAX_SPEECH_S, 0.3 + SPEECH_S_PER_CHAR * len(play.text))
+        length_s = clip_s or min(MAX_SPEECH_S, 0.3 + SPEECH_S_PER_CHAR * len(play.text))
         handle = asyncio.get_running_loop().call_later(length_s, feed, Played(play.item))
         self._playing = (play.item, handle)
 

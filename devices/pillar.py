@@ -20,7 +20,7 @@ from devices.events import (
 )
 from devices.intercom import Intercom
 from devices.outbox import Boot, Record
-from devices.player import CALL, Sound
+from devices.player import CALL, PERIL, Sound
 from devices.press import QUESTION_OPEN_MS, SECOND_PRESS_MS, STUCK_AFTER_MS, Contact, Question
 from devices.sender import Pending
 from devices.truth import STRENGTH, Truth
@@ -30,6 +30,8 @@ from protocols.prompts import LIGHTS, NOT_DELIVERED_AFTER_MS, PROMPTS
 from protocols.types import Key
 
 ALARM_OF_KEY: Final = {"alarm": "one-key", "duress": "duress"}
+QUIET_FOR_MS: Final = 1_800_000
+"""After a press a notice waits for the word that it is over, but no longer than this: that word may be lost."""
 SILENT_UNKNOWN: Final = b"?"
 """Silent, and the incident is not known yet."""
 
@@ -101,11 +103,13 @@ class PillarAgent(Intercom):
     def _pressed(self) -> None:
         self._log("pressed", key_name="alarm")
         self._drop_prompts()
+        self._put_back()
         key = self._sender.stamp()
         self._truth.press(key, self._now)
         self._show("sending")
         self._say("sending")
         self._at("not-delivered", self._now + NOT_DELIVERED_AFTER_MS, self._not_delivered)
+        self._at("quiet", self._now + QUIET_FOR_MS, self._play_next)
         self._at("hush", self._now + self.settings.spoken_for_s * 1000, self._hush)
         self._alarm("one-key", key=key)
         self._open_unasked()
@@ -190,6 +194,27 @@ class PillarAgent(Intercom):
             self._cancel("player")
             self._do(StopPlaying(playing.item))
             self._rung(playing.item, "presented", 0)
+
+    def _put_back(self) -> None:
+        """A broadcast that plays stops at once; it is played when nobody waits for help here any more."""
+        playing = self._player.playing
+        if playing is not None:
+            self._cancel("player")
+            self._do(StopPlaying(playing.item))
+            self._player.put_back()
+
+    def _least_rank(self) -> int:
+        """While a citizen waits for help no notice is played, and while he is spoken to nothing but that."""
+        if self._may_speak():
+            return CALL
+        return PERIL if self._waits_for_help() and not self._silent else super()._least_rank()
+
+    def _waits_for_help(self) -> bool:
+        """An alarm of this pillar is open as far as it knows; the daemon knows better, and sends no notice."""
+        pressed = self._truth.pressed_at
+        if pressed is None:
+            return self._truth.newest is not None
+        return bool(self._truth.code) and self._now < pressed + QUIET_FOR_MS
 
     def _not_delivered(self) -> None:
         if self._truth.not_delivered():
@@ -306,6 +331,7 @@ class PillarAgent(Intercom):
             self._cancel("wait", "hush", "not-delivered")
             self._show("ended")
         self._rung(message.item, "presented", 0)
+        self._play_next()
 
     def _order(self, message: down.Order) -> None:
         """The owner's one key for silence, and out of it again (which he has confirmed)."""

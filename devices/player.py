@@ -11,6 +11,8 @@ MAX_QUEUED: Final = 32
 """Sounds waiting; beyond it the least urgent, newest one is refused."""
 PLAY_LIMIT_MS: Final = 180_000
 """Longer than a text of 1000 signs takes to read."""
+PLAY_SLACK_MS: Final = 10_000
+"""A clip may take so much longer than it lasts."""
 
 NORMAL: Final = 0
 PERIL: Final = 1
@@ -20,7 +22,7 @@ RANK_OF: Final = {"normal": NORMAL, "imminent-peril": PERIL, "emergency": EMERGE
 
 
 class Sound(Struct):
-    """`expires_at` in site time, 0 = never; `code` names a pillar's prompt."""
+    """`expires_at` in site time, 0 = never; `code` names a pillar's prompt; `clip` the sound that is played for it."""
 
     item: str
     text: str
@@ -30,6 +32,7 @@ class Sound(Struct):
     tone: str = ""
     expires_at: int = 0
     code: str = ""
+    clip: str = ""
 
 
 class Player:

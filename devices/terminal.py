@@ -36,7 +36,8 @@ from devices.listener import Heard, Listener
 from devices.outbox import Boot, Record
 from devices.player import CALL, EMERGENCY, NORMAL, Sound
 from devices.sender import Pending
-from devices.voice.radio import EmergencyHeld, Joined, Linked, Radio, RadioEvent, Told, Unlinked
+from devices.voice.radio import Radio
+from devices.voice.radio_events import EmergencyHeld, Joined, Linked, RadioEvent, Told, Unlinked
 from devices.words import Both
 from protocols import codec, down, up
 from protocols.envelope import Envelope

@@ -24,12 +24,14 @@ import msgspec
 import structlog
 
 from protocols import site as site_
-from protocols.down import Membership
+from protocols import up
+from protocols.down import ClipPart, Membership
 from protocols.rules import Rules
 from protocols.secret import hash_secret
 
 from . import __version__
 from .access import access_of
+from .clock import wall_ms
 from .config import ADMIN_TOKEN_FILE, READY_FILE, Config, Ready, read_secret
 from .console.api import Console
 from .console.server import listen, parse_address, serve, url
@@ -42,10 +44,15 @@ from .keeping import Keeper
 from .ledger import Ledger
 from .links.broker.process import BrokerFailed, EmbeddedBroker
 from .links.mqtt import BrokerAddress, MqttLink, Numbers
+from .schedules import Schedules
 from .store import Store, open_store
 from .voice import recordings, wiring
+from .voice.announcements import Announcements
+from .voice.clip_server import ClipServer
+from .voice.clips import ClipStore
 from .voice.recordings import Recordings
 from .voice.room import VoiceRoom
+from .voice.speech import Speech
 
 DAEMON_USER: Final = "dispatchd"
 RECORDINGS_DIR: Final = "recordings"
@@ -133,13 +140,16 @@ class Daemon:
                     group.create_task(_until(stop), name="stop")
                     await engine.started.wait()
                     await self._first_site(engine)
+                    sounds = self._start_sounds(group, engine)
                     await self._start_links(group, store, engine, Numbers(gen, start))
                     recordings_ = self._recordings(group, store, engine)
                     if self._voice is not None:
                         recorder = wiring.recorder(self._voice, engine, recordings_, start)
                         group.create_task(recorder.run(), name="recorder")
                         group.create_task(self._voice.run(), name="voice")
-                    console.attach(engine, store, recordings_)
+                    console.attach(engine, store, recordings_, sounds)
+                    schedules = Schedules(engine.settled, engine.tell, sounds.spoken, wall_ms)
+                    group.create_task(schedules.run(), name="schedules")
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
             except* _Stopped:
                 log.info("stopped")
@@ -161,6 +171,26 @@ class Daemon:
         elif self._config.site:
             log.info("a site is there already; `dispatchd site apply` changes it", root=root)
 
+    def _start_sounds(self, group: asyncio.TaskGroup, engine: Engine) -> Announcements:
+        """Speech and clips, and who sends them to devices."""
+        store = ClipStore(self._dir / "clips")
+        sounds = Announcements(Speech(self._config.speech), store, engine.settled)
+        self._clips = ClipServer(store, self._send_clip, asyncio.get_running_loop().time)
+        group.create_task(sounds.run(), name="clips")
+        group.create_task(self._clips.run(), name="clip parts")
+        return sounds
+
+    def _send_clip(self, device: str, part: ClipPart, ttl_ms: int) -> None:
+        if self._link is not None:
+            self._link.perform([Send(device, part, ttl_ms)])
+
+    def _said_voice(self, device: str, message: up.Voice) -> None:
+        """What goes past the engine: to the room it is for."""
+        if isinstance(message, up.ClipRequest):
+            self._clips.said(device, message)
+        elif self._voice is not None:
+            self._voice.said(device, message)
+
     async def _start_links(
         self, group: asyncio.TaskGroup, store: Store, engine: Engine, numbers: Numbers
     ) -> None:
@@ -170,8 +200,9 @@ class Daemon:
         link = MqttLink(address, root, numbers, engine.tell, engine.tell_state, engine.clock.now_ms)
         keeper = Keeper(store, engine)
         link.on_change, link.on_malformed = partial(self._link_changed, engine), keeper.malformed
+        link.on_voice = self._said_voice
         if self._voice is not None:
-            link.on_voice, link.on_voice_payload = self._voice.said, self._voice.payload
+            link.on_voice_payload = self._voice.payload
             self._lines.link = link
         engine.health.messages = link.counts
         self._link, self._url, self._root = link, address.url, root

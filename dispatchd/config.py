@@ -139,6 +139,29 @@ class Limits(_Section, frozen=True):
     ] = 20_000
 
 
+class Speech(_Section, frozen=True):
+    """The voice of spoken broadcasts. Without one they go as text, and the answer says so."""
+
+    voice: Annotated[
+        Literal["espeak", "command", "off"],
+        Meta(
+            description="espeak: espeak-ng out of its package, as a child process; command: the program of `command`"
+        ),
+    ] = "espeak"
+    command: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=50,
+            description="with voice command: a program that reads UTF-8 text on stdin and writes a WAV file on stdout, "
+            '16 bit, any sample rate, e.g. ["piper", "--model", "/opt/voices/zh.onnx", "--output_file", "-"]; '
+            "{lang} in an argument becomes zh or en",
+        ),
+    ] = ()
+    timeout_s: Annotated[
+        float, Meta(ge=1, le=120, description="the voice is ended after this, and the broadcast goes as text")
+    ] = 15
+
+
 class Recordings(_Section, frozen=True):
     """Sound that is kept; how long is the site's business (docs/rules.md)."""
 
@@ -176,6 +199,7 @@ class Config(_Section, frozen=True):
     log: Log = Log()
     voice: Voice = Voice()
     limits: Limits = Limits()
+    speech: Speech = Speech()
     recordings: Recordings = Recordings()
 
     @property
@@ -244,6 +268,10 @@ def check(config: Config) -> Iterator[str]:
         yield f'broker.url and broker.username are used with broker.mode = "url" only, not {config.broker.mode!r}.'
     if config.broker.username and not config.broker.password_file:
         yield "broker.username needs broker.password_file."
+    if config.speech.voice == "command" and not config.speech.command:
+        yield 'speech.voice is "command": give speech.command as a list, program first.'
+    if config.speech.voice != "command" and config.speech.command:
+        yield f'speech.command is used with speech.voice = "command" only, not {config.speech.voice!r}.'
     if not config.store_url.startswith(("sqlite:", "memory:")):
         yield f"store.url {config.store_url!r} must be sqlite:PATH or memory:."
 

@@ -55,6 +55,17 @@ HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "devices": ("成员设备", "member devices"),
     "role": ("角色", "权限"),
     "police": ("民警", "is police"),
+    "text": ("内容", "广播内容", "words"),
+    "text_en": ("英文内容", "text (en)"),
+    "lang": ("语言", "language"),
+    "at": ("时间", "播出时间", "times"),
+    "days": ("星期", "日子", "weekdays"),
+    "from_day": ("开始日期", "from"),
+    "until_day": ("结束日期", "until"),
+    "pillars": ("报警柱播出", "to pillars"),
+    "terminals": ("终端播出", "to terminals"),
+    "repeat_every_min": ("重复间隔分钟", "every min"),
+    "enabled": ("启用播出", "in force"),
 }
 """Field → other names of its column; its own name and any spelling of case, space, '-' and '_' serve too."""
 VALUES: Final[dict[str, dict[str, str]]] = {
@@ -67,6 +78,7 @@ VALUES: Final[dict[str, dict[str, str]]] = {
         "义警": "volunteer",
     },
     "kind": {"报警柱": "pillar", "终端": "terminal", "对讲机": "terminal", "手台": "terminal"},
+    "lang": {"中文": "zh", "汉语": "zh", "英文": "en", "英语": "en"},
     "role": {"查看": "viewer", "指挥员": "operator", "带班领导": "duty-leader", "管理员": "admin"},
 }
 _YES: Final = {"是", "有", "yes", "y", "true", "1", "√", "✓", "开"}
@@ -219,7 +231,9 @@ def _reader(name: str, type_: Any) -> Callable[[str], Any]:
     if "float" in text:
         return float
     if text.startswith("list["):
-        return _list
+        return _numbers if "[int" in text else _list
+    if text.startswith("int"):
+        return int
     words = VALUES.get(name, {})
     return lambda cell: words.get(cell, cell)
 
@@ -230,6 +244,10 @@ def _bool(cell: str) -> bool:
     if cell.lower() in _NO:
         return False
     raise ValueError("neither yes nor no")
+
+
+def _numbers(cell: str) -> list[int]:
+    return [int(part) for part in _list(cell)]
 
 
 def _list(cell: str) -> list[str]:

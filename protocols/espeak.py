@@ -30,7 +30,7 @@ NO_VOICE: Final = 5
 NO_SOUND: Final = 6
 """Exit code: it failed, or had nothing to say (text without a word)."""
 
-VOICES: Final = {"zh": "cmn", "en": "en-gb"}
+VOICES: Final = {"zh": "cmn", "en": "en"}
 RATE_WPM: Final = 170
 MIN_RATE_WPM, MAX_RATE_WPM = 80, 450  # what espeak-ng takes
 MAX_TEXT_BYTES: Final = 16_000

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from . import schedule
 from .rules import Override, Rules
 from .site_faults import plain, row_faults
 from .topics import is_root
-from .types import ID_PATTERN, Id, Latitude, Longitude, ShortText
+from .types import ID_PATTERN, Id, Latitude, Longitude, ShortText, Text
 
 MAX_SITE_BYTES: Final = 16 * 1024 * 1024
 
@@ -96,6 +97,28 @@ class Operator(_Entry, frozen=True, kw_only=True):
     ] = ""
 
 
+class Schedule(_Entry, frozen=True, kw_only=True):
+    """定时广播: `text` is broadcast at these times of day (HH:MM, site time) to pillars or terminals of `units`.
+
+    `days` 1 (Monday) to 7, none = every day; `from_day`, `until_day` YYYY-MM-DD. With `repeat_every_min` it runs from
+    the first to the second time of `at`. `units`: within `unit`, none = all of it. `text_en` is said after `text`.
+    """
+
+    unit: Id
+    text: Annotated[Text, Meta(min_length=1)]
+    text_en: Text = ""
+    lang: Literal["zh", "en"] = "zh"
+    at: list[ShortText]
+    days: list[int] = []
+    from_day: ShortText = ""
+    until_day: ShortText = ""
+    units: list[Id] = []
+    pillars: bool = True
+    terminals: bool = False
+    repeat_every_min: int | None = None
+    enabled: bool = True
+
+
 class Site(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything a site has. Lists are in file order."""
 
@@ -110,9 +133,10 @@ class Site(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     device: list[Device] = []
     talk_group: list[TalkGroup] = []
     operator: list[Operator] = []
+    schedule: list[Schedule] = []
 
 
-Entry = Unit | Point | Patrol | Device | TalkGroup | Operator
+Entry = Unit | Point | Patrol | Device | TalkGroup | Operator | Schedule
 TABLES: Final[dict[str, type[Entry]]] = {
     "unit": Unit,
     "point": Point,
@@ -120,6 +144,7 @@ TABLES: Final[dict[str, type[Entry]]] = {
     "device": Device,
     "talk_group": TalkGroup,
     "operator": Operator,
+    "schedule": Schedule,
 }
 REFERENCES: Final = {
     "unit": (("parent", "unit"), ("duty_leaders", "device")),
@@ -128,6 +153,7 @@ REFERENCES: Final = {
     "device": (("unit", "unit"), ("point", "point"), ("patrol", "patrol")),
     "talk_group": (("unit", "unit"), ("units", "unit"), ("devices", "device")),
     "operator": (("unit", "unit"),),
+    "schedule": (("unit", "unit"), ("units", "unit")),
 }
 """Table → (field, table it points to); a field is an id, a list of ids or None."""
 
@@ -196,6 +222,7 @@ def check(site: Site, bad: Mapping[str, list[dict[str, Any]]] = MappingProxyType
         *_unknown(site, bad),
         *([] if bad.get("unit") else _tree(site.unit)),
         *_devices(site.device),
+        *(f"schedule {entry.id}: {fault}" for entry in site.schedule for fault in schedule.faults(entry)),
         *_override_faults(site.rules, site.override, _known_ids(site, bad)["unit"]),
     ]
     return list(dict.fromkeys(found))

@@ -58,6 +58,8 @@ def _allowed(info: inspect.Type) -> str:
             return f"use a list; of each: {_allowed(item)}"
         case inspect.StrType():
             return _text(info)
+        case inspect.IntType():
+            return "use a whole number"
         case inspect.FloatType(ge=low, le=high) if low is not None:
             return f"use a number of degrees from {low:g} to {high:g}"
     return "use true or false" if isinstance(info, inspect.BoolType) else "is not what this field takes"
@@ -66,6 +68,8 @@ def _allowed(info: inspect.Type) -> str:
 def _text(info: inspect.StrType) -> str:
     if info.pattern:
         return "use 1 to 32 of a-z, 0-9 and '-'"
+    if info.min_length:
+        return f"use text of {info.min_length} to {info.max_length} characters"
     return f"use text of at most {info.max_length} characters" if info.max_length else "use text"
 
 

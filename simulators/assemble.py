@@ -13,8 +13,8 @@ from .fleet import Fleet
 from .roster import Roster
 from .town import streets
 
-FILES_PER_DEVICE: Final = 5
-"""Two ends of the radio, the link to the broker, the log, one to spare."""
+FILES_PER_DEVICE: Final = 6
+"""Two ends of the radio, the link to the broker, the log, the datagrams of voice, one to spare."""
 
 
 @dataclass(frozen=True)

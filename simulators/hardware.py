@@ -3,6 +3,7 @@ would notice.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +12,14 @@ from devices.events import Event, HardwareState, Play, Played, PlayerFailed
 from devices.hardware import Feed
 from protocols.geo import LatLon
 from protocols.types import Position
+from protocols.voice import FRAME_MS
 
 TONE_S: Final = 0.4
 SIGN_S: Final = 0.12
 """A sign of Chinese text takes so long to say."""
 MAX_PLAY_S: Final = 12.0
 ACCURACY_M: Final = 6.0
+MAX_HEARD: Final = 100
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class SimHardware:
         self.lamps: dict[str, str] = {}
         self.text = ("", "")
         self.vibrations = 0
+        self.heard: deque[tuple[str, int]] = deque(maxlen=MAX_HEARD)
+        """Item and frames of what was begun to be played; 0 frames: its text was said."""
         self._where = where
         self._pace = pace
         self._feed: Feed | None = None
@@ -65,7 +70,8 @@ class SimHardware:
 
     def play(self, play: Play, feed: Feed) -> None:
         self._cut()
-        seconds = min(MAX_PLAY_S, bool(play.tone) * TONE_S + len(play.text) * SIGN_S) / self._pace
+        seconds = _length_s(play) / self._pace
+        self.heard.append((play.item, len(play.frames)))
         if self.condition.broken:
             end: Event = PlayerFailed(play.item, "the simulated loudspeaker is broken")
         else:
@@ -103,6 +109,13 @@ class SimHardware:
         if self._playing is not None:
             self._playing[1].cancel()
             self._playing = None
+
+
+def _length_s(play: Play) -> float:
+    """A clip lasts as long as it is; words by their number, without end only up to MAX_PLAY_S."""
+    if play.frames:
+        return len(play.frames) * FRAME_MS / 1000
+    return min(MAX_PLAY_S, bool(play.tone) * TONE_S + len(play.text) * SIGN_S)
 
 
 def _position(place: LatLon) -> Position:

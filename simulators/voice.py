@@ -16,7 +16,7 @@ from typing import Final
 
 from devices.events import BurstHeard, PttPressed
 from devices.hardware import Feed, Say
-from devices.voice.radio import Heard
+from devices.voice.radio_events import Heard
 from protocols.opus import Encoder
 from protocols.voice import CATCH_UP, CLOCK_HZ, FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
 

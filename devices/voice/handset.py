@@ -19,7 +19,7 @@ from devices.voice.howl import HowlGuard
 from devices.voice.overlay import MAX_QUEUED, SIGNALS, Overlay, signal
 from devices.voice.pace import Pace
 from devices.voice.playout import VoicePlayer
-from devices.voice.radio import Heard
+from devices.voice.radio_events import Heard
 from devices.voice.scanner import Scanner
 from devices.voice.sound import Microphone, SoundEnded, SoundFailed, Speaker
 from protocols.errors import ProtocolError

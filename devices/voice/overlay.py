@@ -13,7 +13,7 @@ import numpy as np
 
 from devices.player import EMERGENCY
 from devices.voice.playout import Playout
-from devices.voice.radio import Heard
+from devices.voice.radio_events import Heard
 from devices.voice.sound import FULL_SCALE, SILENCE, pcm_of, samples_of
 from protocols.voice import PCM_FRAME_BYTES, RATE_HZ
 

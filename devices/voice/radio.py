@@ -1,18 +1,13 @@
 """The radio of a terminal: which group it talks in, who is heard, under which keys and by which carriage. Pure.
 
 Events in, actions out, `now_ms` from one monotonic clock, `deadline()` says when a Tick is due. The rooms below it:
-participant.py (the floor, one transition table), hearing.py (who talks, what is new, what was missed), keyring.py,
-route.py (the carriage). This room ties them together. What must hold:
+participant.py (the floor, one transition table) and talk_key.py, hearing.py (who talks, what is new, what was missed),
+keyring.py and joining.py (the keys), route.py and switch.py (the carriage). This room ties them together. What holds:
 
-- One microphone: at most one participant has the key, so at most one group is talked in. The group is the first of the
-  membership that allows it until the user chooses (`SelectGroup`); a choice made while talking is for the next press.
-- After every connection whose hello was answered, and after `voice-reset` (0 to RESET_JITTER_MS later, at random), the
-  radio joins with a fresh key pair, and repeats it until keys come. A frame under a key of another start, or never
-  given to us, makes it join again, at most once in REJOIN_MS.
-- A new carriage is announced when it works: `voice-carriage mqtt` after the broker took the subscriptions,
-  `voice-carriage datagram` before they are given up. So there are moments with both, never with none.
-- The emergency key talks by itself for `hot_ms` from the grant, at priority emergency, and no longer than
-  HOT_ASKING_MS from the press if nobody grants it.
+- A press talks in the first group of the membership that allows it, until the user chooses another (`SelectGroup`); a
+  choice made while talking is for the next press.
+- After every connection whose hello was answered, after `voice-reset`, and when frames come under a key that was
+  never given to us, the radio joins.
 - A silent incident's group vibrates at its first word and sounds at EARPIECE_PCT only; a pillar has no radio.
 
 Frames do not pass `handle`: `heard` and `say` are called for each, 50 times a second, and do no more than they must.
@@ -22,102 +17,30 @@ What they set off is in `pending` and comes out with the next `handle` (send a T
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from devices import events as ev
 from devices.events import Action
 from devices.voice import words
 from devices.voice.hearing import Hearing, Missed, Talk
+from devices.voice.joining import Joining
 from devices.voice.keyring import DOWN, Keyring
-from devices.voice.participant import Participant, State
+from devices.voice.participant import Participant
+from devices.voice.radio_events import EmergencyHeld, Heard, Joined, Linked, RadioEvent, Told, Unlinked
 from devices.voice.route import Route
+from devices.voice.switch import Switch
+from devices.voice.talk_key import TalkKey
 from devices.words import Both
 from protocols import codec, down, up, voice
 from protocols.errors import ProtocolError
-from protocols.voice import LAST, Frame, Ping, Pong
+from protocols.voice import Frame, Ping, Pong
 from protocols.voice_keys import KeyPair
 
-NONCE_BYTES: Final = 16
-JOIN_FIRST_MS: Final = 1_000
-JOIN_MAX_MS: Final = 15_000
-"""A join without an answer is repeated, at a distance that doubles from the first to the last of these."""
-REJOIN_MS: Final = 1_000
-"""Between joins because of unknown keys."""
-RESET_JITTER_MS: Final = 500
-HOT_ASKING_MS: Final = 30_000
-"""An emergency asks for the floor no longer than this."""
 EARPIECE_PCT: Final = 30
 """Of the volume: how loud a silent incident's group is."""
 VIBRATE_MS: Final = 200
-OVERLAP_MS: Final = 1_000
-"""The subscriptions of MQTT outlive the word that datagrams are wanted, until the daemon has taken it."""
 
 Via = Literal["datagram", "mqtt"]
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """A connection stands and its hello was answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unlinked:
-    """There is no connection to the broker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A floor or key message, checked for freshness; of one of our groups or for us alone."""
-
-    message: down.Floor | down.Voice
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """The talk groups this device is in from now on."""
-
-    groups: tuple[down.TalkGroup, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EmergencyHeld:
-    """The emergency key was held long enough; the microphone is to be hot for so long."""
-
-    hot_ms: int
-
-
-RadioEvent = (
-    Linked
-    | Unlinked
-    | Told
-    | Joined
-    | EmergencyHeld
-    | ev.PttPressed
-    | ev.SelectGroup
-    | ev.VoiceSubscribed
-    | ev.Tick
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One frame to be played. `scan`: the higher is heard first; `volume_pct` of the set volume."""
-
-    group: str
-    frame: Frame
-    talker: str
-    priority: str
-    scan: int
-    volume_pct: int = 100
-
-
-@dataclass(slots=True)
-class _Saying:
-    group: str
-    burst: int
-    seq: int = 0
-    ts: int = 0
 
 
 class Radio:
@@ -127,30 +50,18 @@ class Radio:
         self, device: str, rng: random.Random, make_pair: Callable[[], KeyPair] = KeyPair.generate
     ) -> None:
         self._device = device
-        self._rng = rng
-        self._make_pair = make_pair
         self._out: list[Action] = []
         self._now = 0
-        self._ref = 0
-        self._linked = False
-        self._key_down = False
-        self._pressed: str | None = None
-        self._hot_ms = 0
-        self._hot_until: int | None = None
-        self._join_at: int | None = None
-        self._join_wait_ms = JOIN_FIRST_MS
-        self._joined_at: int | None = None
-        self._subscribed: tuple[str, ...] | None = None
-        self._saying: _Saying | None = None
         self._why = words.NO_PONG
         self._asked: list[Missed] = []
-        self._leave_at: int | None = None
         self._chosen = ""
         self.groups: dict[str, down.TalkGroup] = {}
-        self.participants: dict[str, Participant] = {}
         self.hearing = Hearing(device)
         self.keyring = Keyring(device)
         self.route = Route()
+        self._joining = Joining(self.keyring, rng, make_pair)
+        self._switch = Switch()
+        self._key = TalkKey(device, lambda: self.selected, self._seal)
         self.pending = False
         """Something came by `heard` that `handle` has to act on."""
 
@@ -169,23 +80,32 @@ class Radio:
 
     @property
     def talking(self) -> bool:
-        return self._saying is not None
+        return self._key.talking
+
+    @property
+    def participants(self) -> dict[str, Participant]:
+        """Group → its floor participant, of the groups where it is not simply without permission."""
+        return self._key.participants
 
     @property
     def carriage(self) -> Via:
         return self.route.carriage
 
     def deadline(self) -> int | None:
-        dues = [one.deadline() for one in self.participants.values()]
-        dues += [self.hearing.deadline(self._now), self.route.deadline(), self._join_at, self._hot_until]
-        dues.append(self._leave_at)
+        dues = [self._key.deadline(), self.hearing.deadline(self._now), self.route.deadline()]
+        dues += [self._joining.due, self._switch.due]
         return min((due for due in dues if due is not None), default=None)
 
     def handle(self, event: RadioEvent, now_ms: int) -> list[Action]:
         """What to do now, in this order."""
         self._now = max(self._now, now_ms)
         self.pending = False
+        talking = self.talking
         self._take(event)
+        self._key.tick(self._now)
+        if self.talking and not talking:
+            self.route.doubted(self._now)
+        self._collect()
         self._timers()
         out, self._out = self._out, []
         return out
@@ -201,76 +121,44 @@ class Radio:
             case Joined():
                 self._on_groups(event.groups)
             case EmergencyHeld():
-                self._on_emergency(event.hot_ms)
+                self._key.emergency(event.hot_ms, self._now)
             case ev.PttPressed():
-                self._on_key(down_=event.down)
+                self._key.key(self._now, down_=event.down)
             case ev.SelectGroup():
                 self._on_select(event.group)
             case ev.VoiceSubscribed():
-                self._on_subscribed(event.groups)
+                self._switch.subscribed(event.groups)
             case ev.Tick():
                 pass  # the timers run after every event
 
     def _timers(self) -> None:
         now = self._now
-        if self._hot_until is not None and now >= self._hot_until:
-            self._cool()
-        for one in list(self.participants.values()):
-            if one.talking and self._saying is None:
-                one.said(now)
-            one.tick(now)
-            self._collect(one)
-        if self._join_at is not None and now >= self._join_at:
-            self._join()
+        join = self._joining.make(now, self.carriage)
+        if join is not None:
+            self._publish("voice-join", join)
         for talk in self.hearing.forgotten(now):
             self._over(talk)
         self._catch_up()
         self._step_route()
-        if self._leave_at is not None and now >= self._leave_at:
-            self._leave_at = None
-            self._out.append(ev.SubscribeVoice(()))
+        self._switch.tick(now)
+        self._out += self._switch.take()
+
+    def _collect(self) -> None:
+        self._out += self._key.take()
 
     # ------------------------------------------------------------------------------------------- link, keys
 
     def _on_linked(self) -> None:
-        self._linked = True
-        self._join_wait_ms = JOIN_FIRST_MS
-        self._join_at = self._now
-        self._subscribed = None
-        if self.carriage == "mqtt":
-            self._subscribe()
-        for one in list(self.participants.values()):
-            one.linked(self._now)
-            self._collect(one)
+        self._joining.linked(self._now)
+        self._switch.linked(yes=True)
+        self._key.linked(self._now)
 
     def _on_unlinked(self) -> None:
-        self._linked = False
-        self._join_at = None
-        self._subscribed = None
+        self._joining.unlinked()
+        self._switch.linked(yes=False)
         if self.talking and self.carriage == "mqtt":
             self._out.append(ev.Tone("lost"))
             self._tell("floor", words.LINK_LOST)
-
-    def _join(self) -> None:
-        """Asked again until keys come."""
-        pair, nonce = self._make_pair(), self._rng.randbytes(NONCE_BYTES)
-        self.keyring.join(pair, nonce)
-        self._publish("voice-join", up.VoiceJoin(nonce, pair.public, self.carriage))
-        self._joined_at = self._now
-        self._join_at = self._now + self._join_wait_ms
-        self._join_wait_ms = min(2 * self._join_wait_ms, JOIN_MAX_MS)
-
-    def _join_for_keys(self) -> None:
-        """Not sooner than REJOIN_MS after the last one; a join under way is left to its own repeating."""
-        if self._linked and self._join_at is None:
-            self._join_wait_ms = JOIN_FIRST_MS
-            self._join_at = max(self._now, 0 if self._joined_at is None else self._joined_at + REJOIN_MS)
-
-    def _join_at_random(self) -> None:
-        """Everybody was asked to; who is about to join anyway has nothing to do."""
-        if self._linked and self._join_at is None:
-            self._join_wait_ms = JOIN_FIRST_MS
-            self._join_at = self._now + self._rng.randrange(RESET_JITTER_MS + 1)
 
     def _on_keys(self, message: down.VoiceKeys) -> None:
         try:
@@ -278,7 +166,7 @@ class Radio:
         except ProtocolError as error:
             self._log("voice-keys", dropped=error.code, why=error.why)
             return
-        self._join_at = None
+        self._joining.answered()
         self._log("voice-keys", start=keys.start, groups=len(keys.groups), addresses=list(keys.udp))
         self._out.append(ev.UseAddresses(tuple(keys.udp)))
         self.route.start(len(keys.udp), self._now)
@@ -290,11 +178,9 @@ class Radio:
         self.route.stop()
         for talk in self.hearing.restarted():
             self._over(talk)
-        for one in list(self.participants.values()):
-            one.lost(self._now)
-            self._collect(one)
-        self._join_at = None
-        self._join_at_random()
+        self._key.lost(self._now)
+        self._joining.answered()
+        self._joining.asked_to(self._now)
 
     # ------------------------------------------------------------------------------------------- groups
 
@@ -303,13 +189,10 @@ class Radio:
         self.groups = {one.group: one for one in groups}
         for talk in self.hearing.only(set(self.groups)):
             self._over(talk)
-        for one in [one for one in self.participants.values() if one.group not in self.groups]:
-            one.gone(self._now)
-            self._collect(one)
+        self._key.only(set(self.groups), self._now)
         if self.selected != before and self.selected:
             self._tell("group", words.selected(self._name(self.selected)))
-        if self.carriage == "mqtt" and self._linked:
-            self._subscribe()
+        self._switch.groups(tuple(self.groups))
 
     def _on_select(self, group: str) -> None:
         if group not in self.groups or not self.groups[group].talk:
@@ -322,81 +205,6 @@ class Radio:
         known = self.groups.get(group)
         return known.name or group if known is not None else group
 
-    # ------------------------------------------------------------------------------------------- the key
-
-    def _on_key(self, *, down_: bool) -> None:
-        if down_ == self._key_down:
-            return
-        self._key_down = down_
-        if self._hot_until is not None:
-            return
-        if down_:
-            self._press("normal")
-        else:
-            self._let_go()
-
-    def _press(self, priority: str) -> None:
-        group = self._pressed or self.selected
-        if not group:
-            self._out.append(ev.Tone("denied"))
-            self._tell("floor", words.NO_GROUP)
-            return
-        self._pressed = group
-        one = self.participants.setdefault(group, Participant(group, self._device, self._next_ref))
-        one.press(priority, self._now)
-        self._collect(one)
-
-    def _let_go(self) -> None:
-        group, self._pressed = self._pressed, None
-        one = self.participants.get(group or "")
-        if one is not None:
-            one.let_go(self._now)
-            self._collect(one)
-
-    def _on_emergency(self, hot_ms: int) -> None:
-        if hot_ms <= 0:
-            return
-        self._hot_ms = hot_ms
-        self._hot_until = self._now + HOT_ASKING_MS
-        self._press("emergency")
-
-    def _cool(self) -> None:
-        """The hot microphone closes, unless the talk key is held."""
-        self._hot_until, self._hot_ms = None, 0
-        if not self._key_down:
-            self._let_go()
-
-    def _next_ref(self) -> int:
-        """Grows with every press, over all groups."""
-        self._ref += 1
-        return self._ref
-
-    def _collect(self, one: Participant) -> None:
-        """What the participant wants done; its microphone becomes ours."""
-        for action in one.take():
-            match action:
-                case ev.StartTalking():
-                    self._start_talking(action)
-                case ev.StopTalking():
-                    self._stop_talking(action)
-                case _:
-                    self._out.append(action)
-        if one.state is State.NONE and one.group != self._pressed:
-            self.participants.pop(one.group, None)
-
-    def _start_talking(self, action: ev.StartTalking) -> None:
-        self._saying = _Saying(action.group, action.burst)
-        self._out.append(action)
-        self.route.doubted(self._now)
-        if self._hot_ms:
-            self._hot_until, self._hot_ms = self._now + self._hot_ms, 0
-
-    def _stop_talking(self, action: ev.StopTalking) -> None:
-        saying = self._saying
-        last = None if action.last is None or saying is None else self.say(b"", saying.ts, last=True)
-        self._saying = None
-        self._out.append(ev.StopTalking(action.burst, last))
-
     # ------------------------------------------------------------------------------------------- told
 
     def _on_told(self, message: down.Floor | down.Voice) -> None:
@@ -406,19 +214,15 @@ class Radio:
             case down.VoiceReset() if message.start != self.keyring.start:
                 self._on_reset()
             case down.VoiceReset():
-                self._join_at_random()
+                self._joining.asked_to(self._now)
             case down.ClipPart() | down.WebrtcAnswer():
                 pass  # the business of other rooms
             case _:
                 self._on_floor(message)
 
     def _on_floor(self, message: down.Floor) -> None:
-        one = self.participants.get(message.group)
-        if one is not None:
-            one.told(message, self._now)
-            self._collect(one)
-        elif isinstance(message, down.FloorGranted):
-            self._publish("floor-release", up.FloorRelease(message.group, message.ref))
+        self._key.told(message, self._now)
+        self._collect()
         if isinstance(message, down.FloorTaken):
             self._on_taken(message)
         elif isinstance(message, down.FloorIdle):
@@ -480,29 +284,15 @@ class Radio:
                     if sealed is not None:
                         self._out.append(ev.SendDatagram(sealed, self.route.to))
                 case "to-mqtt":
-                    self._leave_at = None
                     self._tell_carriage(self._why)
-                    self._subscribe()
+                    self._switch.to_mqtt(self._why)
                 case "to-datagram":
-                    self._publish("voice-carriage", up.VoiceCarriage("datagram", words.PONGS.en))
                     self._tell_carriage(words.PONGS)
-                    self._subscribed = None
-                    self._leave_at = self._now + OVERLAP_MS
+                    self._switch.to_datagram(self._now)
 
     def _tell_carriage(self, why: Both) -> None:
         self._log("carriage", carriage=self.carriage, why=why.en)
         self._tell("carriage", words.carriage(self.carriage, why))
-
-    def _subscribe(self) -> None:
-        """Again after every connection: subscriptions are forgotten with it."""
-        if self._linked:
-            self._out.append(ev.SubscribeVoice(tuple(sorted(self.groups))))
-
-    def _on_subscribed(self, groups: tuple[str, ...]) -> None:
-        """Said once for each set of subscriptions; a change of mind meanwhile is not announced."""
-        if self.carriage == "mqtt" and groups == tuple(sorted(self.groups)) and groups != self._subscribed:
-            self._subscribed = groups
-            self._publish("voice-carriage", up.VoiceCarriage("mqtt", self._why.en))
 
     # ------------------------------------------------------------------------------------------- frames
 
@@ -512,7 +302,7 @@ class Radio:
             group, plain = self.keyring.open(sealed, now_ms)
             sound = voice.decode(plain)
         except ProtocolError as error:
-            self._dropped(error.code)
+            self._dropped(error.code, now_ms)
             return None
         if isinstance(sound, Frame) and group != DOWN:
             return self._frame(group, sound, now_ms)
@@ -541,10 +331,9 @@ class Radio:
             EARPIECE_PCT if self._is_silent(group) else 100,
         )
 
-    def _dropped(self, code: str) -> None:
+    def _dropped(self, code: str, now_ms: int) -> None:
         self.counts[code] += 1
-        if code in ("unknown-kid", "unknown-start") and self._join_at is None and self._linked:
-            self._join_for_keys()
+        if code in ("unknown-kid", "unknown-start") and self._joining.unknown_key(now_ms):
             self.pending = True
 
     def say(self, opus: bytes, ts: int, *, last: bool = False) -> bytes | None:
@@ -552,14 +341,12 @@ class Radio:
 
         After the last one send a Tick: the floor is released then.
         """
-        saying = self._saying
-        if saying is None:
+        if not self.talking:
             self.counts["no-floor"] += 1
             return None
-        frame = Frame(saying.burst, saying.seq, ts, opus, LAST if last else 0)
-        saying.seq, saying.ts = saying.seq + 1, ts
-        if last:
-            self._saying = None
+        return self._key.say(opus, ts, last=last)
+
+    def _seal(self, frame: Frame) -> bytes | None:
         sealed = self.keyring.seal(voice.encode(frame))
         self.counts["said" if sealed is not None else "no-key"] += 1
         return sealed

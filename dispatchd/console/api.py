@@ -26,12 +26,12 @@ from dispatchd.core.state import State
 from dispatchd.store.base import Recording, StoreError, StoreFull
 from protocols.site import Operator
 
-from . import heard, metrics, openapi, recordings, replay, routes, talk
+from . import broadcasts, heard, metrics, openapi, recordings, replay, routes, talk
 from .documents import MalformedDoc
 from .errors import STARTING, ApiError, Problem, not_found
 from .feed import Feeds
 from .guard import Guard
-from .ports import Engine, Journal, Malformed, Recordings
+from .ports import Engine, Journal, Malformed, Recordings, Sounds
 from .routes import PREFIX, ROUTES, RUNGS, Route
 from .signin import SignIn, bearer
 from .views import View, health_doc, site_doc
@@ -79,6 +79,7 @@ class Console:
         self.engine: Engine | None = None
         self.journal: Journal | None = None
         self.recordings: Recordings | None = None
+        self.sounds: Sounds | None = None
         self.sign_in = SignIn()
         self.requests = metrics.Requests()
         self.feeds = Feeds()
@@ -86,9 +87,16 @@ class Console:
         self._seen: dict[str, float] = {}
         self.app = Guard(_starlette(self))
 
-    def attach(self, engine: Engine, journal: Journal, recordings: Recordings | None = None) -> None:
-        """From now on everything is served; without `recordings` there are none."""
-        self.engine, self.journal, self.recordings = engine, journal, recordings
+    def attach(
+        self,
+        engine: Engine,
+        journal: Journal,
+        recordings: Recordings | None = None,
+        sounds: Sounds | None = None,
+    ) -> None:
+        """From now on everything is served; without `recordings` there are none, without `sounds` all is text."""
+        self.engine, self.journal = engine, journal
+        self.recordings, self.sounds = recordings, sounds
         self.feeds.attach(engine)
 
     @property
@@ -262,7 +270,21 @@ class Handlers:
         command = parse(route, await body(request, route.max_body))
         async with self.console.view() as view:
             require_visible(Scope(view.state, operator), command)
-        return answer(await ask(engine, operator.id, command))
+        command, note = await broadcasts.with_sound(self.console.sounds, command)
+        return answer(broadcasts.noted(await ask(engine, operator.id, command), note))
+
+    async def upload_clip(self, request: Request, route: Route) -> Response:
+        async with self.scope(request, route):
+            pass
+        raw = await body(request, route.max_body)
+        return answer(await broadcasts.uploaded(self.console.sounds, raw))
+
+    async def clip_sound(self, request: Request, route: Route) -> Response:
+        async with self.scope(request, route):
+            pass
+        id_ = request.path_params["id"]
+        found = await broadcasts.sound(self.console.sounds, id_)
+        return Response(found, media_type=route.media, headers={"cache-control": "private, max-age=86400"})
 
 
 def answer(doc: Any, status: int = 200) -> Response:

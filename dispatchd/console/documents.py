@@ -315,7 +315,10 @@ class PatrolRung(Struct, frozen=True):
 
 
 class BroadcastDoc(_Doc, frozen=True, kw_only=True):
-    """广播 with its ladder. `state`: open, cancelled, closed (everybody heard), expired."""
+    """广播 with its ladder. `state`: open, cancelled, closed (everybody heard), expired. `clip`: its sound, "" = text.
+
+    `by` is an operator, or "schedule:" and the schedule's id.
+    """
 
     by: str
     unit: str
@@ -332,6 +335,8 @@ class BroadcastDoc(_Doc, frozen=True, kw_only=True):
     ladder: LadderCounts
     patrols: list[PatrolRung]
     not_heard: list[NotHeardDoc]
+    clip: str = ""
+    clip_ms: int = 0
 
 
 class NotHeardList(Struct, frozen=True):

@@ -55,7 +55,7 @@ def _doc(state: State, ladder: Ladder, place: Place, best: dict[str, int]) -> No
         device=place.device,
         patrol=place.patrol,
         rung=RUNG_NAMES[place.rung],
-        reason="" if place.rung >= PRESENTED else why_not(ladder, place, state.live.get(place.device)),
+        reason="" if place.rung >= PRESENTED else why_not(state, ladder, place),
         routes=list(ROUTES[: place.route]),
         tries=place.tries,
         patrol_heard=place.patrol is not None and best[place.patrol] >= PRESENTED,

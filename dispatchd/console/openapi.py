@@ -86,6 +86,9 @@ def _operation(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
     if route.body is not None:
         content = {"schema": by_type[_key(route.body)], "example": EXAMPLES[route.body]}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if route.takes:
+        content = {"schema": {"type": "string", "format": "binary"}}
+        operation["requestBody"] = {"required": True, "content": {route.takes: content}}
     return operation
 
 

@@ -13,6 +13,7 @@ from dispatchd.core.commands import Command, Done, Refusal
 from dispatchd.core.facts import Fact
 from dispatchd.core.state import State
 from dispatchd.store.base import Recording, Sought
+from protocols.down import Clip
 
 
 class Committed(Protocol):
@@ -67,6 +68,17 @@ class Engine(Protocol):
     def settled(self) -> AbstractAsyncContextManager[State]: ...
     def listen(self, listener: Callable[[Committed], None]) -> Callable[[], None]: ...
     def seen(self, operator: str, connections: int | None) -> None: ...
+
+
+class Sounds(Protocol):
+    """Speech and clips. A Refusal says why there is no sound."""
+
+    async def spoken(
+        self, text: str, lang: str, *, priority: str = "normal", drill: bool = False
+    ) -> Clip | Refusal: ...
+    async def uploaded(self, raw: bytes) -> Clip | Refusal: ...
+    async def holds(self, clip: Clip) -> bool: ...
+    async def sound(self, id_: str) -> bytes | None: ...
 
 
 class Row(Protocol):

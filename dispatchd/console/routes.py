@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from dispatchd.core.commands import RANK, ROLES, ApplySite, Command, Done
+from protocols.down import Clip
 from protocols.site import MAX_SITE_BYTES, Site
 
 from .documents import (
@@ -28,6 +29,7 @@ from .replay import Replay
 
 PREFIX: Final = "/api/v1"
 RUNGS: Final = ("presented", "acknowledged")  # one may ask who has not reached them
+MAX_SOUND_BYTES: Final = 10 * 1024 * 1024  # of an uploaded sound file
 MAX_BODY_BYTES: Final = 1024 * 1024  # of a command; 413 above it
 BODY_BYTES: Final[dict[type[Struct], int]] = {
     ApplySite: 2 * MAX_SITE_BYTES
@@ -54,7 +56,8 @@ RecordingList: Final = _list("RecordingList", RecordingDoc)
 
 class Route(Struct, frozen=True, kw_only=True):
     """One path. `handler` names a method of api.Handlers; `role` "" = no token needed; `query`: parameter → values,
-    the default first; () = any text. A `media` that is not JSON is sent as it is."""
+    the default first; () = any text. A `media` that is not JSON is sent as it is; `takes`: media type of a body that is
+    no JSON."""
 
     path: str
     handler: str
@@ -68,6 +71,7 @@ class Route(Struct, frozen=True, kw_only=True):
     statuses: tuple[int, ...] = ()
     max_body: int = 0
     query: dict[str, tuple[str, ...]] = {}
+    takes: str = ""
 
 
 def _lists() -> list[Route]:
@@ -177,6 +181,29 @@ def _reads() -> list[Route]:
     ]
 
 
+def _clips() -> list[Route]:
+    return [
+        Route(
+            path="/clips",
+            handler="upload_clip",
+            method="POST",
+            summary="A sound file (WAV, MP3, Ogg, FLAC; 10 MB, 5 minutes) becomes a clip to broadcast",
+            answer=Clip,
+            role="operator",
+            takes="audio/*",
+            statuses=(413, 422, 503),
+            max_body=MAX_SOUND_BYTES,
+        ),
+        Route(
+            path="/clips/{id}/sound",
+            handler="clip_sound",
+            summary="The sound of a clip or broadcast, to listen to it",
+            answer=bytes,
+            media="audio/ogg",
+        ),
+    ]
+
+
 def _command(type_: type[Struct]) -> Route:
     name = str(type_.__struct_config__.tag)
     first = (type_.__doc__ or name).strip().splitlines()[0]
@@ -196,5 +223,5 @@ def _command(type_: type[Struct]) -> Route:
 COMMANDS: Final[dict[str, type[Struct]]] = {
     str(type_.__struct_config__.tag): type_ for type_ in Command.__args__
 }
-ROUTES: Final[list[Route]] = [*_reads(), *(_command(type_) for type_ in COMMANDS.values())]
+ROUTES: Final[list[Route]] = [*_reads(), *_clips(), *(_command(type_) for type_ in COMMANDS.values())]
 assert all(route.role in {"", *RANK} for route in ROUTES)

@@ -220,6 +220,8 @@ class View(Moment):
             ladder=heard.counts(ladder) if ladder else LadderCounts(),
             patrols=heard.by_patrol(ladder) if ladder else [],
             not_heard=heard.not_heard(self.state, ladder) if ladder else [],
+            clip=found.clip.clip if found.clip else "",
+            clip_ms=found.clip.ms if found.clip else 0,
         )
 
     def task(self, id_: str) -> TaskDoc | None:
@@ -336,6 +338,7 @@ def site_doc(state: State, scope: Scope) -> Site:
         "device": scope.device,
         "talk_group": scope.talk_group,
         "operator": scope.operator_,
+        "schedule": scope.schedule,
     }
     tables: dict[str, Any] = {
         name: [entry for id_, entry in getattr(site, name).items() if may[name](id_)] for name in TABLES

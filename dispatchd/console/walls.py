@@ -80,6 +80,10 @@ class Scope:
         other = self._state.site.operator.get(id_)
         return other is not None and (other.unit in self.units or id_ == self.operator.id)
 
+    def schedule(self, id_: str) -> bool:
+        schedule = self._state.site.schedule.get(id_)
+        return schedule is not None and schedule.unit in self.units
+
     def incident(self, id_: str) -> bool:
         incident = self._state.incidents.get(id_)
         return incident is not None and self.sees(incident)

@@ -259,6 +259,22 @@ def _broadcast(x: f.BroadcastOpened) -> Words:
     )
 
 
+WHY_NOT_RUN: Final = {"late": "过时", "nobody": "无可播设备", "disabled": "已停用"}
+
+
+def _schedule(x: f.ScheduleRan) -> Words:
+    if x.broadcast:
+        return Words(
+            f"定时广播 {x.schedule}({x.occurrence})→ {x.broadcast}",
+            f"schedule {x.schedule} ({x.occurrence}) → {x.broadcast}",
+        )
+    why = WHY_NOT_RUN.get(x.why, x.why)
+    return Words(
+        f"定时广播 {x.schedule}({x.occurrence})未播:{why}",
+        f"schedule {x.schedule} ({x.occurrence}) did not run: {x.why}",
+    )
+
+
 def _prompt(x: f.PromptSet) -> Words:
     """What the citizen is told, in the words of the pillar."""
     text = PROMPTS.get(x.code)
@@ -424,6 +440,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     ),
     f.TaskDone: _plain("{by} 完成任务 {task}", "{by} did task {task}"),
     f.BroadcastOpened: _broadcast,
+    f.ScheduleRan: _schedule,
     f.BroadcastCancelled: _plain("{by} 取消广播", "{by} cancelled the broadcast"),
     v.TalkGroupOpened: _plain(
         "通话组 {group}({name})建立,成员 {members}", "talk group {group} ({name}) opened for {members}"

@@ -1,7 +1,8 @@
 """广播: one word to many, and how far it came at each.
 
 Addressees are fixed when it is sent: devices, each with its patrol. An operator reaches his own subtree only. It closes
-by itself when everybody has heard (or acknowledged, where that was asked), ends when cancelled, and expires.
+by itself when everybody has heard (or acknowledged, where that was asked), ends when cancelled, and expires. Its sound
+is a clip that devices fetch. At a pillar with an open incident a `normal` one waits for the end of it (core/ladder.py).
 """
 
 from collections.abc import Iterator
@@ -33,15 +34,22 @@ def send(turn: Turn, operator: str, asked: BroadcastText) -> Done | Refusal:
     rules = turn.index.rules(entry.unit)
     ttl_ms = int((asked.ttl_s or rules.broadcast_ttl_s) * 1000)
     id_ = turn.next_id("b")
-    addressees = [(d.id, d.patrol or "") for d in chosen]
-    turn.record(
-        f.BroadcastOpened(
-            id_, operator, entry.unit, asked.text, msgspec.to_builtins(asked.target), asked.priority, asked.lang,
-            turn.now + ttl_ms, asked.ack, asked.drill, addressees, unplaced, entry.name or operator,
-        )
+    opened = f.BroadcastOpened(
+        id_, operator, entry.unit, asked.text, msgspec.to_builtins(asked.target), asked.priority, asked.lang,
+        turn.now + ttl_ms, asked.ack, asked.drill, addressees_of(chosen), unplaced, entry.name or operator, asked.clip,
     )  # fmt: skip
-    ladders.send_all(turn, id_)
-    return Done({"broadcast": id_}, {"addressees": len(addressees), "unplaced": len(unplaced)})
+    open_(turn, opened)
+    return Done({"broadcast": id_}, {"addressees": len(chosen), "unplaced": len(unplaced)})
+
+
+def addressees_of(devices: list[Device]) -> list[tuple[str, str]]:
+    return [(device.id, device.patrol or "") for device in devices]
+
+
+def open_(turn: Turn, opened: f.BroadcastOpened) -> None:
+    """On record, and out to everybody who is on line."""
+    turn.record(opened)
+    ladders.send_all(turn, opened.broadcast)
 
 
 def _unplaced(unplaced: list[str]) -> str:

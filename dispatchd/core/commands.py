@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
+from protocols.down import Clip
 from protocols.types import Count, Id, Latitude, Longitude, Metres, Priority, ShortText, Text
 
 
@@ -210,7 +211,9 @@ class DoneTask(_Command, tag="task-done", frozen=True):
 
 
 class BroadcastText(_Command, tag="broadcast", frozen=True):
-    """One word to many."""
+    """One word to many, spoken where it is heard. A `clip` is a sound of POST /clips; without one the daemon's
+    speech makes it, unless `speak` is off: then each device shows or says the text by its own means.
+    """
 
     text: Annotated[Text, Meta(min_length=1)]
     target: Target
@@ -219,6 +222,8 @@ class BroadcastText(_Command, tag="broadcast", frozen=True):
     ttl_s: Annotated[int, Meta(ge=10, le=7 * 86_400)] | None = None
     ack: bool = False
     drill: bool = False
+    clip: Clip | None = None
+    speak: bool = True
 
 
 class CancelBroadcast(_Command, tag="broadcast-cancel", frozen=True):
@@ -344,7 +349,7 @@ class HoldIncident(_Command, tag="hold", frozen=True):
 
 
 class SetEntry(_Command, tag="set", frozen=True):
-    """Add or replace one entry of the site (`table`: unit, point, patrol, device, talk_group, operator)."""
+    """Add or replace one entry of the site (`table`: unit, point, patrol, device, talk_group, operator, schedule)."""
 
     table: str
     entry: dict[str, Any]

@@ -26,6 +26,7 @@ from . import (
     owner,
     records,
     rings,
+    schedules,
     site_commands,
     talk_groups,
 )
@@ -99,7 +100,10 @@ class Core:
 
 
 def _tell_pillars(turn: Turn) -> None:
-    """What the citizen was told may be true no more: a patrol is lost, another incident of his pillar has ended."""
+    """What the citizen was told may be true no more: a patrol is lost, another incident of his pillar has ended.
+
+    After the end a pillar also gets the notices that waited for it.
+    """
     for fact in list(turn.facts):
         if isinstance(fact, f.PatrolLost | f.StoodDown | f.Ended | f.Merged):
             incident = turn.state.incidents.get(fact.incident)
@@ -107,6 +111,8 @@ def _tell_pillars(turn: Turn) -> None:
                 care.refresh(turn, incident)
             elif incident is not None:
                 care.after_end(turn, incident)
+        if isinstance(fact, f.Ended | f.Merged) and (ended := turn.state.incidents.get(fact.incident)):
+            ladder.release(turn, ended.device)
 
 
 FOLLOWED: Final = (
@@ -167,7 +173,7 @@ def _failed(turn: Turn, item: str, device: str) -> None:
     """Its device will not present it: another way at once; a call may have nobody left to wait for."""
     found = turn.state.ladders[item]
     if found.kind in ROUTED and not ladder.over(turn, found):
-        ladder.try_routes(turn, found, [found.places[device]])
+        ladder.route_failed(turn, found, found.places[device])
     if found.kind == "call" and (incident := turn.state.incidents.get(found.about)) is not None:
         rings.settle(turn, incident)
 
@@ -372,6 +378,7 @@ _ROUTES: Final[dict[type[Any], Callable[[Turn, Any], Done | Refusal | None]]] = 
     i.DaemonStarted: _started,
     i.LinkUp: _link_up,
     i.StoreFailed: _store_failed,
+    i.ScheduleDue: schedules.due,
     i.VoiceJoined: floor_inputs.voice_joined,
     i.OperatorHears: floor_inputs.operator_hears,
     i.MediaHeard: floor_inputs.media_heard,

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 from msgspec import Struct, field
 
+from protocols.down import Clip
 from protocols.rules import Override, Rules
 from protocols.types import Key, Position
 
@@ -622,7 +623,10 @@ class TaskDone(_Ladder, frozen=True):
 
 
 class BroadcastOpened(_Broadcast, frozen=True):
-    """`addressees`: [device, patrol or ""] each, fixed now. `unplaced`: devices left out for want of a position."""
+    """`addressees`: [device, patrol or ""] each, fixed now. `unplaced`: devices left out for want of a position.
+
+    `by` is an operator, or "schedule:" and the schedule's id. `clip`: the sound of it, if it has one.
+    """
 
     broadcast: str
     by: str
@@ -637,6 +641,7 @@ class BroadcastOpened(_Broadcast, frozen=True):
     addressees: list[tuple[str, str]]
     unplaced: list[str] = field(default_factory=list)
     sender: str = ""
+    clip: Clip | None = None
 
 
 class BroadcastCancelled(_Broadcast, frozen=True):
@@ -655,6 +660,17 @@ class BroadcastClosed(_Broadcast, frozen=True):
     broadcast: str
     state: str
     not_heard: int
+
+
+class ScheduleRan(Fact, frozen=True):
+    """An occurrence of a schedule is done with: as `broadcast`, or "" and `why` not (late, nobody, disabled)."""
+
+    schedule: str
+    occurrence: str
+    broadcast: str = ""
+    why: str = ""
+    late_ms: int = 0
+    ABOUT: ClassVar[str] = "schedule"
 
 
 def _kinds() -> dict[str, type[Fact]]:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from protocols import up
+from protocols.down import Clip
 
 from .commands import Command
 
@@ -111,11 +112,15 @@ class RecordingFaulted(Struct, frozen=True):
 
 
 class ScheduleDue(Struct, frozen=True):
-    """A scheduled broadcast's hour has come; `occurrence` names it for ever (site date and time)."""
+    """A scheduled broadcast's hour has come; `occurrence` names it for ever (site date and time).
+
+    `clip`: its sound, made before; None when there is no speech, then it goes as text.
+    """
 
     schedule: str
     occurrence: str
     late_ms: int = 0
+    clip: Clip | None = None
 
 
 class Tick(Struct, frozen=True):

@@ -16,7 +16,7 @@ from protocols.types import REASONS
 from . import facts as f
 from .effects import SendGroup
 from .fold.ladder import ROUTED
-from .state import ACKNOWLEDGED, DELIVERED, PRESENTED, RUNG_OF, Incident, Ladder, Live, Place
+from .state import ACKNOWLEDGED, DELIVERED, PRESENTED, RUNG_OF, Incident, Ladder, Place, State
 from .turn import Turn
 
 ROUTES: Final = ("other-terminal", "talk-group", "task")
@@ -24,6 +24,9 @@ RESEND_MAX: Final = 200
 """Items sent to one device at its hello; the rest follow by their own retry."""
 PASSING: Final = frozenset({"alert", "prompt", "lamp", "microphone"})
 """Items that come again and again: out of the state when they expire; the journal keeps them."""
+NORMAL: Final = "normal"
+SCHEDULE: Final = "schedule:"
+"""How the `by` of a scheduled broadcast begins: nobody is sent to a device that did not play a notice."""
 TELLING: Final = frozenset({"prompt", "lamp"})
 """What people at a pillar see or hear."""
 FAR_MS: Final = 366 * 86_400_000
@@ -33,6 +36,8 @@ FAR_MS: Final = 366 * 86_400_000
 def message(turn: Turn, ladder: Ladder, place: Place) -> down.Item:
     """The down message of one addressee, built from the state as it is now."""
     fields: dict[str, Any] = {**ladder.fields, **place.fields}
+    if "clip" in fields:  # as the state keeps it
+        fields["clip"] = msgspec.convert(fields["clip"], down.Clip)
     if ladder.kind == "call":
         fields.update(_call_fields(turn, ladder, place))
     return down.KINDS[ladder.kind](item=ladder.item, drill=ladder.drill, **fields)  # type: ignore[return-value]
@@ -78,15 +83,45 @@ def online(turn: Turn, device: str) -> bool:
 
 
 def send(turn: Turn, ladder: Ladder, place: Place) -> None:
-    """One try; the next is armed at twice the distance. Nothing tells a pillar anything while it must be silent."""
+    """One try; the next is armed at twice the distance. Nothing tells a pillar anything while it must be silent, and no
+    notice while somebody there waits for help.
+    """
     if ladder.kind in TELLING and _silenced(turn, place.device) and ladder.fields.get("code") != "silent":
         return
     rules = turn.index.rules(_unit_of(turn, place.device))
+    if held_back(turn.state, ladder, place):
+        place.next_ms = turn.now + int(rules.retry_max_s * 1000)
+        turn.index.arm(place.next_ms, "place", f"{ladder.item} {place.device}")
+        return
     wait_s = min(rules.retry_max_s, rules.retry_first_s * 2 ** min(place.tries, 16))
     place.tries += 1
     place.next_ms = turn.now + int(wait_s * 1000)
     turn.index.arm(place.next_ms, "place", f"{ladder.item} {place.device}")
     turn.send(place.device, message(turn, ladder, place), max(1, ladder.expires_ms - turn.now))
+
+
+def held_back(state: State, ladder: Ladder, place: Place) -> bool:
+    """A normal broadcast to a pillar with an open incident, not delivered yet: `release` sends it after the end."""
+    if ladder.kind != "broadcast" or ladder.fields.get("priority", NORMAL) != NORMAL or place.rung:
+        return False
+    entry = state.site.device.get(place.device)
+    return (
+        entry is not None
+        and entry.kind == "pillar"
+        and any(
+            not incident.ended_ms and incident.device == entry.id for incident in state.incidents.values()
+        )
+    )
+
+
+def release(turn: Turn, device: str) -> None:
+    """No incident is open at this device any more: what was held back there goes out."""
+    if turn.index.open_at.get(device) or not online(turn, device):
+        return
+    for ladder, place in pending(turn, device):
+        if ladder.kind == "broadcast":
+            place.tries = 0
+            send(turn, ladder, place)
 
 
 def _silenced(turn: Turn, device: str) -> bool:
@@ -199,14 +234,17 @@ def unheard(ladder: Ladder) -> list[Place]:
     return [place for place in ladder.places.values() if place.device not in done]
 
 
-def why_not(ladder: Ladder, place: Place, live: Live | None) -> str:
+def why_not(state: State, ladder: Ladder, place: Place) -> str:
     """The reason of one who has not heard: what his device said, else what we see. "" while it is simply too early."""
+    live = state.live.get(place.device)
     if place.reason:
         return place.reason
     if place.left:
         return "left"
     if ladder.expired:
         return "expired"
+    if held_back(state, ladder, place):
+        return "incident"
     if live is None or not live.online:
         return "offline"
     return "no-answer" if place.route or place.tries > 1 else ""
@@ -222,8 +260,8 @@ def route_due(turn: Turn, item: str) -> None:
         return
     step_ms = int(turn.index.rules(_unit_of_item(turn, ladder)).second_route_after_s * 1000)
     if turn.now >= ladder.opened_ms + step_ms:
-        try_routes(turn, ladder, _to_route(ladder))
-    if _to_route(ladder):
+        try_routes(turn, ladder, _to_route(turn, ladder))
+    if _to_route(turn, ladder):
         due = max(
             ladder.opened_ms + step_ms, turn.now + (step_ms if turn.now >= ladder.opened_ms + step_ms else 0)
         )
@@ -235,8 +273,16 @@ def _unit_of_item(turn: Turn, ladder: Ladder) -> str:
     return about.unit if about else ""
 
 
-def _to_route(ladder: Ladder) -> list[Place]:
-    return [place for place in unheard(ladder) if place.route < len(ROUTES) and not place.left]
+def _to_route(turn: Turn, ladder: Ladder) -> list[Place]:
+    """Who needs another way: nobody where a notice waits for the end of an incident, or comes by a schedule."""
+    broadcast = turn.state.broadcasts.get(ladder.about)
+    if broadcast is not None and broadcast.by.startswith(SCHEDULE):
+        return []
+    return [
+        place
+        for place in unheard(ladder)
+        if place.route < len(ROUTES) and not place.left and not held_back(turn.state, ladder, place)
+    ]
 
 
 def try_routes(turn: Turn, ladder: Ladder, places: list[Place]) -> None:
@@ -303,9 +349,15 @@ def _close_tasks(turn: Turn, ladder: Ladder) -> None:
             turn.record(f.TaskDone(task.about, task.task, "heard"))
 
 
+def route_failed(turn: Turn, ladder: Ladder, place: Place) -> None:
+    """Its device will not present it: another way at once, if it is one that gets another way."""
+    if any(place is one for one in _to_route(turn, ladder)):
+        try_routes(turn, ladder, [place])
+
+
 def routes_now(turn: Turn, ladder: Ladder) -> int:
     """An operator does not want to wait; the number of addressees tried."""
-    places = _to_route(ladder)
+    places = _to_route(turn, ladder)
     try_routes(turn, ladder, places)
     return len(places)
 

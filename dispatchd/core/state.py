@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from protocols import site as site_
+from protocols.down import Clip
 from protocols.rules import Override, Rules
 from protocols.types import Position
 
@@ -44,6 +45,7 @@ class Registry(Struct):
     device: dict[str, site_.Device] = {}
     talk_group: dict[str, site_.TalkGroup] = {}
     operator: dict[str, site_.Operator] = {}
+    schedule: dict[str, site_.Schedule] = {}
     secret: dict[str, str] = {}
 
 
@@ -255,6 +257,7 @@ class Broadcast(Struct):
     state: str = "open"
     closed_ms: int = 0
     cancel_item: str = ""
+    clip: Clip | None = None
 
 
 class Task(Struct):
@@ -289,6 +292,15 @@ class Verify(Struct):
     until_ms: int
     reason: str
     by: str
+
+
+class Ran(Struct):
+    """How far a schedule of the site came: set (or changed) at `since_ms`, its last `occurrence` done with."""
+
+    since_ms: int
+    occurrence: str = ""
+    broadcast: str = ""
+    why: str = ""
 
 
 class Session(Struct):
@@ -404,3 +416,4 @@ class State(Struct):
     holds: dict[str, list[str]] = {}
     recordings_fault: str = ""
     reliefs: dict[str, str] = {}
+    schedules: dict[str, Ran] = {}

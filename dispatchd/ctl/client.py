@@ -21,7 +21,8 @@ from . import errors
 from .errors import CliError
 from .zh import refusal
 
-TIMEOUT_S: Final = 15.0  # for one answer; a command waits for its commit
+TIMEOUT_S: Final = 30.0  # for one answer; a command waits for its commit, a broadcast for its sound
+UPLOAD_TIMEOUT_S: Final = 90.0
 MAX_FEED_BYTES: Final = 64 * 1024 * 1024  # of one feed message: the snapshot of a large site
 PING_S: Final = 5.0  # between pings of the feed; one unanswered for so long means that the link is lost
 CLOSE_S: Final = 1.0  # to say goodbye to a daemon that may be gone
@@ -105,9 +106,13 @@ class Client:
         found = self._call("POST", f"/commands/{name}", fields)
         return dict(found)
 
-    def _call(self, method: str, path: str, fields: dict[str, Any] | None) -> Any:
+    def upload(self, path: str, raw: bytes) -> Any:
+        """POST of a file's bytes; making sense of a long one takes the daemon a while."""
+        return self._call("POST", path, None, content=raw, timeout=UPLOAD_TIMEOUT_S)
+
+    def _call(self, method: str, path: str, fields: dict[str, Any] | None, **other: Any) -> Any:
         try:
-            response = self._http.request(method, "/api/v1" + path, json=fields)
+            response = self._http.request(method, "/api/v1" + path, json=fields, **other)
         except httpx.TransportError as error:
             raise self._silent(str(error) or type(error).__name__) from None
         if response.status_code >= 400:

@@ -3,13 +3,15 @@
 import argparse
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
-from . import live, recordings, show, verbs, watch
-from .errors import NOT_ALL_HEARD, OK, USAGE, CliError
+from . import groups, live, recordings, show, verbs, watch
+from .errors import BAD_FILE, NOT_ALL_HEARD, OK, USAGE, CliError
 from .shell import Shell, add_common
-from .verbs import Flag, Verb
+from .verbs import Verb
 
+MAX_SOUND_BYTES: Final = 10 * 1024 * 1024  # as the API takes it
 LISTS: Final = {
     "fleet": ("fleet", "devices with presence, ages and battery"),
     "patrols": ("patrols", "patrols and where they are"),
@@ -57,12 +59,26 @@ def add(subparsers: Any) -> None:
             recordings.run,
         )
     )
+    talk_groups = _new(
+        verbs_of,
+        "groups",
+        "talk groups: who talks, who waits, who listens (通话组)",
+        "ctl groups",
+        groups.run_list,
+    )
+    groups.add_flags(talk_groups, groups.VERBS, _new)
+    floor = _new(
+        verbs_of, "floor", "the floor of a talk group (话权)", "ctl floor revoke station-1", groups.run_list
+    )
+    groups.add_flags(floor, groups.FLOOR_VERBS, _new)
     broadcast = _new(
         verbs_of, "broadcast", "one word to many (广播)", 'ctl broadcast "集合" --unit station-1', _broadcast
     )
-    verbs.add_flags(
-        broadcast, (*verbs.BROADCAST, Flag("--no-wait", "do not follow the ladder", {"action": "store_true"}))
+    verbs.add_flags(broadcast, (*verbs.BROADCAST, *verbs.SOUND, verbs.NO_WAIT))
+    say = _new(
+        verbs_of, "say", "say something to somebody (语音广播)", 'ctl say "请到东门集合" --to station-1', _say
     )
+    verbs.add_flags(say, (*verbs.SAY, verbs.NO_WAIT))
     for verb in verbs.VERBS:
         verbs.add_flags(_new(verbs_of, verb.name, verb.help, verb.example, _ask(verb)), verb.flags)
 
@@ -150,6 +166,37 @@ def _broadcast(shell: Shell) -> int:
         fields = verbs.broadcast(shell.args)
     except ValueError as error:
         raise CliError(str(error), USAGE) from None
+    if shell.args.file:
+        fields["clip"] = _clip(shell, Path(shell.args.file))
+    return _send(shell, fields)
+
+
+def _say(shell: Shell) -> int:
+    """`ctl say TEXT --to WHOM`: a spoken broadcast, the short way."""
+    args = shell.args
+    try:
+        target = verbs.said_to(args.to, shell.client.get("/site"))
+    except ValueError as error:
+        raise CliError(str(error), USAGE) from None
+    fields = {name: getattr(args, name) for name in ("text", "priority", "ack", "drill")}
+    ttl = {} if args.ttl_s is None else {"ttl_s": args.ttl_s}
+    return _send(shell, {**fields, **ttl, "lang": args.text_lang, "target": target})
+
+
+def _clip(shell: Shell, path: Path) -> Any:
+    """The clip of a sound file; CliError when it is none."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_SOUND_BYTES + 1)
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror}. Check the path.", BAD_FILE) from None
+    if len(raw) > MAX_SOUND_BYTES:
+        raise CliError(f"{path} is larger than {MAX_SOUND_BYTES // 2**20} MB. Cut it.", BAD_FILE)
+    return shell.client.upload("/clips", raw)
+
+
+def _send(shell: Shell, fields: dict[str, Any]) -> int:
+    """Ask for the broadcast and follow it."""
     answer = shell.client.command("broadcast", fields)
     shell.say(show.done(answer, shell.lang))
     if shell.args.no_wait:

@@ -53,6 +53,11 @@ _COLUMNS: Final[dict[str, tuple[str, str]]] = {
     "incident": ("警情", "incident"),
     "length": ("时长", "length"),
     "lacks": ("缺损", "lacks"),
+    "sound": ("有声/在线/全部", "sound/on line/all"),
+    "talks": ("正在讲话", "talks now"),
+    "waiting": ("排队", "waiting"),
+    "patched": ("并接", "patched with"),
+    "carriage": ("承载", "carriage"),
 }
 _ZH: Final = {
     "unowned": "无人接警",
@@ -82,6 +87,7 @@ _ZH: Final = {
     "muted": "静音",
     "refused": "拒绝",
     "left": "已离开",
+    "incident": "该处有警情",
     "called": "已呼叫",
     "accepted": "已接受",
     "declined": "已谢绝",
@@ -110,6 +116,14 @@ _ZH: Final = {
     "other-terminal": "另一终端",
     "talk-group": "通话组",
     "task": "人工任务",
+    "site": "站点",
+    "unit": "单位",
+    "opened": "临时",
+    "imminent-peril": "险情",
+    "talk-muted": "禁言",
+    "datagram": "数据报",
+    "mqtt": "MQTT",
+    "webrtc": "WebRTC",
 }
 
 
@@ -324,6 +338,41 @@ def _recording(d: Doc, lang: Lang) -> dict[str, str]:
     }
 
 
+def _group(d: Doc, lang: Lang) -> dict[str, str]:
+    marks = [mark for mark in ("silent", "drill") if d[mark]]
+    return {
+        "id": d["id"],
+        "name": named(d, lang),
+        "kind": word(d["kind"], lang),
+        "unit": d["unit"],
+        "sound": f"{d['voice']}/{d['online']}/{d['members']}",
+        "talks": talks(d["floor"], lang),
+        "waiting": " ".join(one["name"] for one in d["waiting"]),
+        "patched": " ".join(d["patched"]),
+        "flags": words(marks, lang),
+    }
+
+
+def talks(floor: Doc | None, lang: Lang) -> str:
+    """Who talks, since when, and how urgently."""
+    if floor is None:
+        return "–"
+    urgent = f" ({word(floor['priority'], lang)})" if floor["priority"] != "normal" else ""
+    return f"{floor['name']} {age(floor['since_age_ms'])}{urgent}"
+
+
+def _member(d: Doc, lang: Lang) -> dict[str, str]:
+    return {
+        "device": d["device"],
+        "name": d["name"],
+        "patrol": d["patrol"] or "",
+        "unit": d["unit"],
+        "online": yes(d["online"], lang),
+        "carriage": word(d["carriage"], lang) if d["carriage"] else "–",
+        "flags": words(["talk-muted"] if d["talk_muted"] else [], lang),
+    }
+
+
 ROWS: Final[dict[str, Row]] = {
     "fleet": _device,
     "patrols": _patrol,
@@ -334,6 +383,8 @@ ROWS: Final[dict[str, Row]] = {
     "tasks": _task,
     "faults": _fault,
     "malformed": _malformed,
+    "groups": _group,
+    "members": _member,
     "recordings": _recording,
 }
 

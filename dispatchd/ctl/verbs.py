@@ -33,6 +33,7 @@ class Verb(NamedTuple):
 
 
 INCIDENT: Final = Flag("incident", "id of the incident, as `ctl incidents` shows it")
+DEVICE: Final = Flag("device", "the device")
 ON: Final = Flag("state", "on or off", {"choices": ("on", "off"), "nargs": "?", "default": "on"})
 TARGETS: Final = (
     Flag("--everybody", "all patrol terminals of your unit and below", {"action": "store_true"}),
@@ -92,6 +93,7 @@ def broadcast(args: Namespace) -> Fields:
         **_names("text", "priority", "ttl_s", "ack", "drill")(args),
         "lang": args.text_lang,
         "target": target(args),
+        "speak": not args.no_speech,
     }
 
 
@@ -104,6 +106,41 @@ BROADCAST: Final = (
     Flag("--drill", "marked as a drill", {"action": "store_true"}),
     Flag("--text-lang", "language of the text, for speech", {"default": "zh"}),
 )
+SOUND: Final = (
+    Flag("--file", "a sound to play instead of speech: WAV, MP3, Ogg or FLAC, 10 MB, 5 minutes"),
+    Flag("--no-speech", "text only: devices show it, or say it by their own means", {"action": "store_true"}),
+)
+SAY: Final = (
+    Flag("text", "what they are to hear"),
+    Flag(
+        "--to",
+        "all, pillars, or the id of a unit, patrol, talk group or device; may be repeated",
+        {"action": "append", "required": True},
+    ),
+    *BROADCAST[-5:],
+)
+NO_WAIT: Final = Flag("--no-wait", "do not follow the ladder", {"action": "store_true"})
+WORDS_TO: Final = {"all": "everybody", "全体": "everybody", "pillars": "pillars", "报警柱": "pillars"}
+TABLES_TO: Final = {"unit": "units", "patrol": "patrols", "talk_group": "talk_groups", "device": "devices"}
+
+
+def said_to(names: list[str], site: Fields) -> Fields:
+    """The API's Target of `--to`. ValueError for a name that is nothing, or several things, in this site."""
+    found: Fields = {}
+    for name in names:
+        if name in WORDS_TO:
+            found[WORDS_TO[name]] = True
+            continue
+        tables = [table for table in TABLES_TO if any(e["id"] == name for e in site.get(table, []))]
+        if len(tables) != 1:
+            what = "no unit, patrol, talk group or device" if not tables else " and ".join(tables)
+            raise ValueError(
+                f"--to {name!r} is {what} of your site; see `dispatchd site show`, or use ctl broadcast"
+            )
+        found.setdefault(TABLES_TO[tables[0]], []).append(name)
+    if found.get("pillars") and set(found) == {"pillars"}:
+        found["devices"] = [e["id"] for e in site.get("device", []) if e["kind"] == "pillar"]
+    return found
 
 
 def _text(name: str = "text") -> Flag:
@@ -295,6 +332,42 @@ VERBS: Final = (
         lambda args: {"patrol": args.patrol, "on": args.state == "on"},
     ),
     Verb(
+        "mute",
+        "this device may listen but not talk; its emergency key still works (禁言)",
+        "ctl mute t-004",
+        (DEVICE,),
+        lambda args: {"device": args.device, "on": True},
+    ),
+    Verb(
+        "unmute",
+        "it may talk again",
+        "ctl unmute t-004",
+        (DEVICE,),
+        lambda args: {"device": args.device, "on": False},
+        "mute",
+    ),
+    Verb(
+        "microphone",
+        "hear a pillar without an alarm: it sounds a tone and is lit",
+        "ctl microphone pillar-3 on --reason 群众反映",
+        (Flag("device", "the pillar"), ON, Flag("--reason", "why", {"default": ""})),
+        lambda args: {"device": args.device, "on": args.state == "on", "reason": args.reason},
+    ),
+    Verb(
+        "talk-back",
+        "owner: your voice sounds at the pillar of this incident",
+        "ctl talk-back i1-4 on",
+        (INCIDENT, ON),
+        _switch(),
+    ),
+    Verb(
+        "patch-in",
+        "owner: the incident's talk group hears the pillar, and is heard at it",
+        "ctl patch-in i1-4 on",
+        (INCIDENT, ON),
+        _switch(),
+    ),
+    Verb(
         "duty-level",
         "勤务等级 of a unit",
         "ctl duty-level station-1 二级",
@@ -339,6 +412,9 @@ def _assignment(text: str) -> tuple[str, int | bool | str]:
 
 ELSEWHERE: Final = {"broadcast", "set", "remove", "site", "secret", "listened"}
 """Commands with a subcommand of their own: ctl broadcast, site, device add, operator add, ctl recordings --out."""
+
+BY_VOICE: Final = {"floor-request", "floor-release"}
+"""Commands that mean nothing without a microphone: ctl talk sends them by its voice session."""
 
 
 def add_flags(parser: ArgumentParser, flags: tuple[Flag, ...]) -> None:

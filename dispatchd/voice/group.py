@@ -56,8 +56,7 @@ class GroupVoice:
 
     def _aim(self) -> None:
         """Anew at the members who listen, each by its carriage."""
-        members = self._keyring.members(self._group) & self._keyring.devices()
-        carriages = {device: self._carriage_of(device) for device in members}
+        carriages = {device: self._carriage_of(device) for device in self._keyring.members(self._group)}
         self._by_mqtt = "mqtt" in carriages.values()
         if self._fan is not None and self._datagrams is not None:
             self._fan.aim(_addresses(self._datagrams, carriages))

@@ -112,10 +112,6 @@ class Keyring:
         for one in [s for s in self._former if s.until_ms is not None and s.until_ms <= now_ms]:
             self._forget(one)
 
-    def devices(self) -> AbstractSet[str]:
-        """Who has keys."""
-        return self._sessions.keys()
-
     def drop(self, device: str) -> None:
         """Its own keys are dead; its groups keep theirs."""
         for one in [s for s in self._former if s.device == device]:

@@ -288,6 +288,8 @@ def _is_opus(frame: Frame) -> bool:
         return True
     if len(frame.opus) > MAX_OPUS_BYTES:
         return False
+    if frame.opus and not frame.opus[0] & 3:
+        return True  # code 0 of RFC 6716, 3.2.2: one frame of any length, at most 60 ms
     try:
         return samples_48k(frame.opus) <= limits.MAX_PACKET_48K
     except ProtocolError:

@@ -31,7 +31,7 @@ WORDS_PER_S: Final = 2
 """Voice joins of one device, and its changes of carriage, and its asks to catch up; what is beyond is dropped."""
 MAX_RATES: Final = 60_000
 """Devices (three times) whose rates are remembered; the first is forgotten, and starts afresh."""
-TICK_S: Final = 0.1
+TICK_S: Final = 0.25
 """Between looks at what has run out: graces, former keys."""
 LOOK_S: Final = 5.0
 """Between looks at who is off line and whose address is silent."""

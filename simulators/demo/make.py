@@ -1,7 +1,8 @@
 """Makes the demo site from a seed: `python -m simulators.demo.make > simulators/demo/site.toml`.
 
 One sub-bureau, 6 stations each with a brigade (大队), 23 community police rooms each with a squadron (中队);
-100 patrols of three forces with one terminal each; 110 rally points, 12 pillars; operators at every level.
+100 patrols of three forces with one terminal each; 110 rally points, 12 pillars; operators at every level;
+a notice against fraud twice a day.
 The same seed makes the same bytes; a test compares them with the committed file. `--terminals` makes
 larger ones.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from protocols.site import Device, Operator, Patrol, Point, Site, TalkGroup, Unit
+from protocols.site import Device, Operator, Patrol, Point, Schedule, Site, TalkGroup, Unit
 from simulators import town
 
 from .names import DISTRICT, FAMILY, GIVEN, NUMERALS, ROOMS, STATIONS
@@ -54,6 +55,7 @@ def make(seed: int = SEED, terminals: int = TERMINALS, pillars: int = PILLARS) -
         device=devices,
         talk_group=list(_talk_groups(patrols)),
         operator=list(_operators(units, rng)),
+        schedule=list(_schedules()),
     )
 
 
@@ -170,6 +172,13 @@ def _talk_groups(patrols: Sequence[Patrol]) -> Iterator[TalkGroup]:
     for force, (name, name_en) in FORCE.items():
         members = [f"t-{patrol.id[2:]}" for patrol in patrols if patrol.force == force]
         yield TalkGroup(id=f"tg-{force}", unit=TOP, devices=members, name=name, name_en=name_en.capitalize())
+
+
+def _schedules() -> Iterator[Schedule]:
+    yield Schedule(
+        id="anti-fraud", unit=TOP, name="防诈骗提示", name_en="Anti-fraud notice", at=["10:00", "18:00"],
+        text="民警提醒您:不轻信陌生来电,不点击不明链接,不向陌生账户转账。如遇诈骗,请拨打110或96110。",
+    )  # fmt: skip
 
 
 STAFF: Final[dict[str, tuple[Post, ...]]] = {

@@ -23,6 +23,7 @@ HEADINGS: Final = {
     "device": "Terminals 终端 (one to a patrol) and pillars 报警柱 (each at a rally point)",
     "talk_group": "Talk groups 通话组",
     "operator": "Operators 指挥员 and their roles",
+    "schedule": "Scheduled broadcasts 定时广播",
 }
 
 

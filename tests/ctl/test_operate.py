@@ -11,8 +11,9 @@ import dispatchd
 from dispatchd import cli
 from dispatchd.console.routes import COMMANDS
 from dispatchd.core.facts import BroadcastOpened
-from dispatchd.ctl import errors
-from dispatchd.ctl.verbs import ELSEWHERE, VERBS
+from dispatchd.core.floor_rights import DENY_TEXT
+from dispatchd.ctl import errors, groups
+from dispatchd.ctl.verbs import BY_VOICE, ELSEWHERE, VERBS
 from dispatchd.ctl.zh import SENTENCES
 from dispatchd.engine import Committed
 from tests.console.desk import Desk
@@ -21,9 +22,10 @@ from .conftest import Station
 
 
 def test_every_command_of_the_daemon_has_a_verb() -> None:
-    named = {verb.command or verb.name for verb in VERBS}
-    assert named | ELSEWHERE == set(COMMANDS)
-    assert not named & ELSEWHERE
+    every = (*VERBS, *groups.VERBS, *groups.FLOOR_VERBS)
+    named = {verb.command or verb.name for verb in every if verb.name != "members"}
+    assert named | ELSEWHERE | BY_VOICE == set(COMMANDS)
+    assert not named & (ELSEWHERE | BY_VOICE)
 
 
 def test_an_alarm_from_press_to_end(station: Station) -> None:
@@ -229,6 +231,7 @@ def test_every_refusal_has_a_chinese_sentence() -> None:
         )
     assert len(said) > 30
     assert said <= set(SENTENCES)
+    assert set(DENY_TEXT) <= set(SENTENCES), "causes that refuse a floor"
 
 
 def test_an_alarm_whose_rings_wait_says_so_and_how_to_go_on(station: Station) -> None:
@@ -244,6 +247,8 @@ def test_an_alarm_whose_rings_wait_says_so_and_how_to_go_on(station: Station) ->
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     paths = [["ctl", verb.name] for verb in VERBS]
+    paths += [["ctl", "groups"], *(["ctl", "groups", verb.name] for verb in groups.VERBS)]
+    paths += [["ctl", "floor", verb.name] for verb in groups.FLOOR_VERBS]
     paths += [
         ["ctl", name] for name in ("watch", "fleet", "incidents", "broadcast", "not-heard", "replay", "me")
     ]

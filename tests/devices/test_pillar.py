@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from devices import events as ev
-from devices.pillar import PillarAgent
+from devices.pillar import QUIET_FOR_MS, PillarAgent
 from devices.press import DEBOUNCE_MS
 from protocols import down
 from protocols.prompts import LIGHTS, PROMPTS
@@ -398,6 +398,37 @@ def test_a_broadcast_is_spoken_to_the_street_and_gives_way_to_a_press() -> None:
     bench.down(down.Broadcast("it-1", "b-1", "请注意安全"))
     bench.do(ev.KeyDown())
     assert bench.said() == ["请注意安全", "正在发送"]
-    bench.run(10_000)
-    assert bench.said().count("请注意安全") == 2, "begun again after the prompt"
+    bench.receipt_all("i-1")
+    bench.run(130_000)
+    assert bench.said().count("请注意安全") == 1, "not while somebody waits for help"
+    bench.down(down.Broadcast("it-2", "b-2", "立即撤离", priority="emergency"))
+    assert bench.said()[-1] == "立即撤离", (
+        "an urgent word is heard once the citizen is not spoken to any more"
+    )
+    bench.run(5_000)
+    bench.down(down.Prompt("it-3", "i-1", "ended"))
+    bench.run(5_000)
+    assert bench.said().count("请注意安全") == 2, "begun again when it is over"
     assert bench.rungs("it-1") == [("delivered", None), ("presented", None)]
+
+
+def test_a_press_stops_even_an_urgent_broadcast_until_the_citizen_was_spoken_to() -> None:
+    bench = pillar()
+    bench.down(down.Broadcast("it-1", "b-1", "立即撤离", priority="emergency"))
+    bench.do(ev.KeyDown())
+    assert [a.item for _, a in bench.done if isinstance(a, ev.StopPlaying)] == ["it-1"]
+    bench.run(119_000)
+    assert bench.said().count("立即撤离") == 1
+    bench.run(5_000)
+    assert bench.said().count("立即撤离") == 2
+
+
+def test_a_notice_does_not_wait_for_ever_for_a_word_that_was_lost() -> None:
+    bench = pillar()
+    bench.press()
+    bench.receipt_all("i-1")
+    bench.down(down.Broadcast("it-1", "b-1", "请注意安全"))
+    bench.run(QUIET_FOR_MS - 60_000)
+    assert "请注意安全" not in bench.said()
+    bench.run(120_000)
+    assert bench.rungs("it-1")[-1] == ("presented", None)

@@ -168,7 +168,7 @@ class Device:
             what = "membership" if isinstance(message, down.Membership) else "config"
             key = Key(self._boot, next(self._seq))
             await self._say(key, up.Applied(key, what, message.version))
-        else:
+        elif isinstance(message, down.Item):
             await self._item(message)
 
     def _receipted(self, item: down.Receipted) -> None:

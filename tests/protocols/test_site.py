@@ -205,6 +205,7 @@ def reaches_top(above: dict[int, int | None], number: int) -> bool:
 
 POINT = {"id": "p", "unit": "a", "number": "1", "lat": 1.0, "lon": 1.0}
 DEVICE = {"id": "d", "kind": "terminal", "unit": "a"}
+SCHEDULE = {"id": "s", "unit": "a", "text": "x", "at": ["10:00"]}
 REFERRING: list[tuple[str, str, dict[str, Any]]] = [
     ("unit", "parent", {"id": "x", "parent": "nobody"}),
     ("unit", "duty_leaders", {"id": "x", "parent": "a", "duty_leaders": ["nobody"]}),
@@ -217,6 +218,8 @@ REFERRING: list[tuple[str, str, dict[str, Any]]] = [
     ("talk_group", "units", {"id": "x", "unit": "a", "units": ["a", "nobody"]}),
     ("talk_group", "devices", {"id": "x", "unit": "a", "devices": ["nobody"]}),
     ("operator", "unit", {"id": "x", "unit": "nobody", "role": "viewer"}),
+    ("schedule", "unit", {**SCHEDULE, "unit": "nobody"}),
+    ("schedule", "units", {**SCHEDULE, "units": ["a", "nobody"]}),
 ]
 
 
@@ -232,6 +235,35 @@ def test_every_reference_of_the_table_is_tested() -> None:
     assert {(table, field) for table, field, _ in REFERRING} == {
         (table, field) for table, pairs in site.REFERENCES.items() for field, _ in pairs
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"at": ["25:00"]}, "at '25:00': write a time of day as HH:MM"),
+        ({"at": []}, "at is empty"),
+        ({"days": [0, 8]}, "days 0: use 1 (Monday) to 7 (Sunday)"),
+        ({"days": ["x"]}, "days ['x']: use a list; of each: use a whole number"),
+        ({"from_day": "22.11.2026"}, "from_day '22.11.2026': write a date as YYYY-MM-DD"),
+        ({"from_day": "2026-12-01", "until_day": "2026-11-01"}, "until_day 2026-11-01 lies before from_day"),
+        ({"repeat_every_min": 30}, "repeat_every_min: give exactly two times"),
+        ({"at": ["8:00", "9:00"], "repeat_every_min": 1}, "repeat_every_min 1: use at least 5"),
+        ({"pillars": False}, "it is for nobody"),
+        ({"text": ""}, "text '': use text of 1 to 1000 characters"),
+        ({"lang": "fr"}, "lang 'fr': use one of"),
+    ],
+)
+def test_a_schedule_that_cannot_run_is_told_in_words(fields: dict[str, Any], words: str) -> None:
+    found = faults_of(unit=UNITS, schedule=[{**SCHEDULE, **fields}])
+    assert any(words in fault for fault in found), found
+
+
+def test_a_schedule_that_can_run_has_no_fault() -> None:
+    rows = [
+        SCHEDULE,
+        {**SCHEDULE, "id": "t", "at": ["08:00", "20:00"], "repeat_every_min": 30, "days": [6, 7]},
+    ]
+    assert faults_of(unit=UNITS, schedule=rows) == []
 
 
 @pytest.mark.parametrize("root", ["", "/a", "a/#", "+/v1", "a//b", "Dispatch/v1"])

@@ -6,7 +6,8 @@
         └─ s2 ─── p-03, no point, no position  police po-3 (2.5 km), auxiliary au-3 (9 km), volunteer vo-3 (700 m)
 
 Every patrol X has the terminal t-X; po-2 has a second, t-po-2b. Operators: boss (qu, duty-leader, police), root (qu,
-admin), li (s1, operator, police), wang (r1, operator), sun (s2, operator), eye (qu, viewer).
+admin), li (s1, operator, police), wang (r1, operator), sun (s2, operator), eye (qu, viewer). Schedules: sc-1 (s1, all
+its pillars), sc-2 (s1, the terminals of r1).
 """
 
 import math
@@ -70,6 +71,12 @@ def make_site() -> tuple[site.Site, dict[str, tuple[float, float]]]:
             site.Device(id="t-po-2b", kind="terminal", unit="s1", patrol="po-2"),
         ],
         talk_group=[site.TalkGroup(id="g-s1", unit="s1", units=["s1"])],
+        schedule=[
+            site.Schedule(id="sc-1", unit="s1", text="谨防电信诈骗", at=["10:00", "18:00"]),
+            site.Schedule(
+                id="sc-2", unit="s1", text="交接班", at=["8:00"], units=["r1"], pillars=False, terminals=True
+            ),
+        ],
         operator=[
             site.Operator(id="boss", unit="qu", role="duty-leader", police=True),
             site.Operator(id="root", unit="qu", role="admin"),

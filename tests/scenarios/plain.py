@@ -56,6 +56,8 @@ def _value(name: str, value: Any, now: int) -> str:
         return f"{value['boot']}/{value['seq']}"
     if name == "position":
         return "known"
+    if name == "sha256":
+        return "…"
     if isinstance(value, list):
         return "[" + " ".join(map(str, value)) + "]"
     if isinstance(value, dict):
@@ -123,6 +125,8 @@ def _message(message: down.Down) -> str:
         "drill",
     )
     fields = [(name, getattr(message, name, None)) for name in shown]
+    if isinstance(message, down.Broadcast) and message.clip is not None:
+        fields.append(("clip", message.clip.clip))
     return " ".join(
         [kind, *(f"{n}={_value(n, v, 0)}" for n, v in fields if v not in (None, "", [], False, "respond", 0))]
     )

@@ -24,6 +24,7 @@ from dispatchd.core.inputs import (
     OperatorAsked,
     OperatorSeen,
     PresenceSeen,
+    ScheduleDue,
     Tick,
 )
 from dispatchd.ledger import Ledger
@@ -326,6 +327,12 @@ class Player:
         self.decide(DaemonStarted(self.store.next_start(), self.store.generation(), "", "hash"))
         self.decide(LinkUp())
 
+    def _due(self, words: list[str]) -> None:
+        """A schedule's hour has come, with the sound made for it."""
+        fields = _fields(words[2:])
+        clip = down.Clip(fields["clip"], 4_000, 1, bytes(32)) if "clip" in fields else None
+        self.decide(ScheduleDue(words[0], words[1], seconds(fields.get("late", "0s")), clip))
+
     def _show(self, words: list[str]) -> None:
         self.hidden -= set(words)
         self.reads_calls = self.reads_calls or "calls" in words
@@ -390,6 +397,7 @@ _STEPS: Final[dict[str, _Step]] = {
     "move": Player._move,
     "restart": Player._restart,
     "show": Player._show,
+    "due": Player._due,
     **{word: _answering(word) for word in ("accept", "decline", "en-route", "on-scene", "done")},
     **{word: _reporting(word) for word in ("delivered", "presented", "acknowledged", "failed")},
 }

@@ -75,6 +75,7 @@ def make(rng: random.Random) -> site.Site:
             site.TalkGroup(id="g-s1", unit="s1", units=["s1"], devices=["p-0"]),
             site.TalkGroup(id="g-r21", unit="r21", units=["r21"]),
         ],
+        schedule=[site.Schedule(id="sc-1", unit="s1", text="谨防诈骗", at=["10:00"], terminals=True)],
         operator=[
             site.Operator(id=id_, unit=unit, role=role, police=police)  # type: ignore[arg-type]
             for id_, (unit, role, police) in OPERATORS.items()

@@ -7,6 +7,8 @@ from typing import Final
 import msgspec
 
 from dispatchd.core import commands as c
+from dispatchd.core.inputs import ScheduleDue
+from dispatchd.core.ladder import held_back
 from dispatchd.core.state import PRESENTED, Ladder, Place, State
 from dispatchd.ledger import Ledger
 from protocols import up
@@ -130,6 +132,12 @@ class Episode:
         if pillar.alive:
             pillar.alarm(kind, drill=rng.random() < 0.05)
 
+    def hour(self) -> None:
+        """A schedule's hour: often twice the same, sometimes late."""
+        rng = self.world.rng
+        occurrence = f"2026-11-{rng.randrange(1, 31):02}T10:00"
+        self.daemon.put(ScheduleDue("sc-1", occurrence, rng.choice([0, 0, 200_000, 400_000])))
+
     def press_cut_off(self) -> None:
         """Nobody hears it until the network is back: a late alarm by then."""
         pillar = self.world.rng.choice(self.pillars)
@@ -248,6 +256,11 @@ class Episode:
             if not incident and alarm.kind in {"one-key", "duress", "emergency", "odd"}:
                 raise Violation("alarm-without-incident", f"{place} {alarm.kind}")
 
+    @staticmethod
+    def _by_schedule(state: State, ladder: Ladder) -> bool:
+        broadcast = state.broadcasts.get(ladder.about)
+        return broadcast is not None and broadcast.by.startswith("schedule:")
+
     def _settled(self, state: State, ladder: Ladder, place: Place) -> None:
         """Presented, or why not; a young item may still be on its way."""
         over = ladder.superseded or ladder.expired or place.left
@@ -256,6 +269,8 @@ class Episode:
             return
         if place.rung and ladder.kind in {"prompt", "lamp", "stand-down", "broadcast-cancel"}:
             return  # delivered and never played: these have no second route
+        if held_back(state, ladder, place) or self._by_schedule(state, ladder):
+            return  # a notice that waits for the end of the incident there, or has no second route
         raise Violation(
             "addressee-not-settled",
             f"{ladder.kind} {ladder.item} at {place.device}: rung {place.rung}, {place.tries} tries",
@@ -297,4 +312,5 @@ _STRAYS: Final = (
     Episode.press, Episode.press, Episode.press, Episode.press_cut_off, Episode.emergency, Episode.cancel,
     Episode.talk, Episode.talk, Episode.talk, Episode.talk,
     Episode.crash, Episode.drop, Episode.drop, Episode.clock_in_or_out, Episode.walk, Episode.ghost,
+    Episode.hour,
 )  # fmt: skip

@@ -70,6 +70,7 @@ class Watch:
         self.versions: dict[str, set[int]] = defaultdict(set)
         self.commitments: dict[str, set[str]] = defaultdict(set)
         self.now_ms = self.seq = self.batch = 0
+        self.occurrence = ""
         self.orders: set[str] = set()
         self.enough: set[str] = set()
         self.by_hand: set[tuple[str, str]] = set()
@@ -311,7 +312,8 @@ class Watch:
 
     def _broadcast(self, fact: f.BroadcastOpened) -> None:
         self._lives(fact.broadcast, "broadcast", fact.expires_ms)
-        by = self.tables["operator"].get(fact.by)
+        schedule = fact.by.removeprefix("schedule:")
+        by = self.tables["operator"].get(fact.by) or self.tables["schedule"].get(schedule)
         if by is None:
             self.fail("levels-are-walls", f"broadcast by nobody: {fact.by}")
             return
@@ -319,6 +321,14 @@ class Watch:
             unit = self.tables["device"][device]["unit"]
             if not city.within(unit, by["unit"]):
                 self.fail("levels-are-walls", f"broadcast of {fact.by} ({by['unit']}) to {device} ({unit})")
+            if schedule != fact.by and device.startswith("p-") and self.only_open_at(device):
+                self.fail("notice-over-an-alarm", f"{fact.by} to {device}")
+
+    def _schedule(self, fact: f.ScheduleRan) -> None:
+        """Once for each occurrence, in their order."""
+        if fact.occurrence <= self.occurrence:
+            self.fail("occurrence-twice", f"{fact.schedule} {fact.occurrence} after {self.occurrence}")
+        self.occurrence = fact.occurrence
 
     # ladder
 
@@ -500,6 +510,7 @@ _HANDLERS: Final[dict[type[f.Fact], Any]] = {
     f.LampSet: Watch._item,
     f.BroadcastCancelled: Watch._item,
     f.BroadcastOpened: Watch._broadcast,
+    f.ScheduleRan: Watch._schedule,
     f.RungReached: Watch._rung,
     f.RungFailed: Watch._failed,
     f.EntrySet: Watch._entry,

@@ -12,6 +12,8 @@ from dispatchd.core.inputs import Input, MediaHeard, MediaRefused
 from dispatchd.voice import limits
 from dispatchd.voice.burst import Grant
 from dispatchd.voice.relay import Relay
+from protocols.errors import ProtocolError
+from protocols.opus import samples_48k
 from protocols.voice import LAST, Frame
 
 OPUS = bytes([0x08, 1, 2, 3])
@@ -192,6 +194,18 @@ def test_three_unreadable_packets_in_a_row_are_told() -> None:
     assert rig.posted[1:] == [MediaRefused("t1", 1, "unreadable")]
     assert rig.relay.counts["unreadable"] == 5
     assert rig.ear.seqs == [2]
+
+
+@given(st.binary(min_size=1, max_size=640))
+def test_what_is_read_as_opus_is_what_libopus_reads(opus: bytes) -> None:
+    try:
+        expected = samples_48k(opus) <= limits.MAX_PACKET_48K
+    except ProtocolError:
+        expected = False
+    rig = Rig()
+    rig.grant()
+    rig.relay.said("t1", frame(0, opus=opus), 0)
+    assert bool(rig.ear.heard) is expected
 
 
 def test_the_last_frame_may_be_empty() -> None:

@@ -14,6 +14,7 @@ from dispatchd.voice import datagram, room
 from dispatchd.voice.catch_up import AT_ONCE, BUDGET, CatchUps, Owed
 from dispatchd.voice.datagram import bind
 from dispatchd.voice.ears import Wires
+from dispatchd.voice.keyring import FORMER_MS
 from dispatchd.voice.room import VoiceRoom
 from protocols import down, up
 from protocols.down import Down, VoiceKeys, VoiceReset
@@ -21,6 +22,7 @@ from protocols.sframe import Sealer
 from protocols.site import Device
 from protocols.voice import CATCH_UP, LAST, MAX_SEALED_BYTES, Frame, Ping, encode
 from tests.voice.radio import PATIENCE_S, Radio, frame
+from tests.voice.test_relay import Tape
 
 GROUPS = {"t1": ["all"], "t2": ["all", "two"], "t3": ["all"], "t4": ["two"]}
 
@@ -335,6 +337,7 @@ async def test_a_stranger_to_the_group_catches_nothing_up() -> None:
         t1.say(7, 0)
         await until(lambda: site.room.counts["heard"])
         site.room.said("t4", up.CatchUp("all", 7, 0))
+        assert not site.room._catch_ups.busy
         site.state.site.rules = type(site.state.site.rules)(catch_up_s=0)
         await site.synced()
         site.room.said("t1", up.CatchUp("all", 7, 0))
@@ -356,6 +359,26 @@ def test_catching_up_is_four_times_real_time_and_all_of_it_bounded() -> None:
     assert len(served) == 20 * BUDGET
     assert len(set(served)) == 1000
     assert not many.busy
+
+
+# --- what runs out ----------------------------------------------------------------------------------------------
+
+
+async def test_a_burst_ends_for_the_recorder_and_a_former_key_opens_no_more() -> None:
+    tape = Tape()
+    async with running("t1", "t2") as (site, [t1, _]):
+        site.room.relay.taps.append(tape)
+        site.floor(7)
+        t1.say(7, 0)
+        await until(lambda: tape.lines)
+        former = t1.seal(frame(8, 0))
+        site.now_ms += 1000
+        await site.joined(t1)
+        site.room.perform([SetFloor("all", ended=7)])
+        site.now_ms += FORMER_MS
+        await until(lambda: tape.lines[-1][:3] == ("ended", "all", 7))
+        t1.send(former)
+        await until(lambda: site.room.counts["stale-kid"])
 
 
 # --- what hangs in here -----------------------------------------------------------------------------------------

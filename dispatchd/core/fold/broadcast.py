@@ -1,6 +1,8 @@
-"""Broadcasts."""
+"""Broadcasts and schedules."""
 
 from typing import Any
+
+import msgspec
 
 from dispatchd.core import facts as f
 from dispatchd.core.index import Index
@@ -13,10 +15,24 @@ from .table import count_id, folds
 @folds(f.BroadcastOpened)
 def _broadcast_opened(state: State, index: Index, fact: f.BroadcastOpened, now: int) -> None:
     count_id(state, fact.broadcast)
-    names = ("broadcast", "by", "unit", "text", "target", "priority", "lang", "expires_ms", "ack", "drill")
+    names = (
+        "broadcast",
+        "by",
+        "unit",
+        "text",
+        "target",
+        "priority",
+        "lang",
+        "expires_ms",
+        "ack",
+        "drill",
+        "clip",
+    )
     state.broadcasts[fact.broadcast] = Broadcast(**{n: getattr(fact, n) for n in names}, opened_ms=now)
     fields = {n: getattr(fact, n) for n in ("broadcast", "text", "priority", "lang", "ack", "sender")}
     fields["expires_at"] = fact.expires_ms
+    if fact.clip is not None:
+        fields["clip"] = msgspec.to_builtins(fact.clip, builtin_types=(bytes,))
     ladder = Ladder(
         fact.broadcast, "broadcast", fact.broadcast, now, fact.expires_ms, fields=fields, drill=fact.drill
     )
@@ -49,3 +65,11 @@ def _shut(index: Index, broadcast: Broadcast, how: str, now: int) -> None:
 def _broadcast_closed(state: State, index: Index, fact: f.BroadcastClosed, now: int) -> None:
     if (broadcast := state.broadcasts.get(fact.broadcast)) is not None:
         _shut(index, broadcast, fact.state, now)
+
+
+@folds(f.ScheduleRan)
+def _schedule_ran(state: State, index: Index, fact: f.ScheduleRan, now: int) -> None:
+    """Of a schedule that was removed meanwhile nothing is remembered."""
+    ran = state.schedules.get(fact.schedule)
+    if ran is not None and fact.occurrence > ran.occurrence:
+        ran.occurrence, ran.broadcast, ran.why = fact.occurrence, fact.broadcast, fact.why

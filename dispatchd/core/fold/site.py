@@ -4,7 +4,7 @@ import msgspec
 
 from dispatchd.core import facts as f
 from dispatchd.core.index import Index
-from dispatchd.core.state import State, Verify
+from dispatchd.core.state import Ran, State, Verify
 from protocols import site as site_
 
 from .table import folds, key_text, settings_of
@@ -41,6 +41,8 @@ def _site_grew(state: State, index: Index) -> None:
 def _entry_set(state: State, index: Index, fact: f.EntrySet, now: int) -> None:
     table: dict[str, site_.Entry] = getattr(state.site, fact.table)
     table[fact.id] = msgspec.convert(fact.entry, site_.TABLES[fact.table])
+    if fact.table == "schedule":
+        state.schedules[fact.id] = Ran(now, state.schedules.get(fact.id, Ran(0)).occurrence)
     _site_grew(state, index)
 
 
@@ -54,6 +56,8 @@ def _entry_removed(state: State, index: Index, fact: f.EntryRemoved, now: int) -
     if fact.table == "operator":
         state.sessions.pop(fact.id, None)
         state.reliefs.pop(fact.id, None)
+    if fact.table == "schedule":
+        state.schedules.pop(fact.id, None)
     _site_grew(state, index)
 
 

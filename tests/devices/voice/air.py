@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from devices import events as ev
-from devices.voice.radio import Heard, Joined, Linked, Radio, Told, Unlinked
+from devices.voice.radio import Radio
+from devices.voice.radio_events import Heard, Joined, Linked, Told, Unlinked
 from protocols import codec, down, up, voice
 from protocols.errors import ProtocolError
 from protocols.sframe import Opener, Sealer, kid_of

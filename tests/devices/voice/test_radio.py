@@ -7,7 +7,8 @@ import pytest
 
 from devices import events as ev
 from devices.voice.participant import OWN_TIMERS, TABLE, Participant, State
-from devices.voice.radio import EmergencyHeld, Joined, Radio
+from devices.voice.radio import Radio
+from devices.voice.radio_events import EmergencyHeld, Joined
 from protocols import down, up
 from protocols.sframe import Sealer
 from protocols.voice import Frame

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from devices.voice.participant import State
-from devices.voice.radio import EmergencyHeld
+from devices.voice.radio_events import EmergencyHeld
 from tests.devices.voice.air import GROUP, Air
 
 NAMES = ("t-1", "t-2", "t-3")
