@@ -19,7 +19,8 @@ from devices.shell import run_device
 from devices.terminal import TerminalAgent
 from devices.voice.handset import Handset
 from devices.voice.pace import Pace, PlayedOut
-from devices.voice.radio import Heard, Radio
+from devices.voice.radio_events import Heard
+from devices.voice.radio import Radio
 from devices.voice.sound import SILENCE, Microphone, Speaker
 from protocols.voice import CATCH_UP, PCM_FRAME_BYTES
 from tests.devices.test_shell import Parts
@@ -176,13 +177,17 @@ class Terminal:
                     await self.handset.news.wait()
                 return found
         except TimeoutError:
-            raise AssertionError(f"{self.device}: not within {within_s} s; its log: {self.log[-12:]}") from None
+            raise AssertionError(
+                f"{self.device}: not within {within_s} s; its log: {self.log[-12:]}"
+            ) from None
 
     def lines(self, name: str, **wanted: Any) -> list[dict[str, Any]]:
         """Of its log, those that are like this."""
         return [one for one in self.log if one["ev"] == name and wanted.items() <= one.items()]
 
-    async def logged(self, name: str, count: int = 1, within_s: float = WITHIN_S, **wanted: Any) -> dict[str, Any]:
+    async def logged(
+        self, name: str, count: int = 1, within_s: float = WITHIN_S, **wanted: Any
+    ) -> dict[str, Any]:
         """The last of so many lines like this, as soon as there are so many."""
         found = await self.until(
             lambda: lines if len(lines := self.lines(name, **wanted)) >= count else [], within_s

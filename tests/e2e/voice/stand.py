@@ -70,7 +70,7 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def stand(  # noqa: PLR0913 - what a stand has
+async def stand(
     folder: Path,
     radios: int = 2,
     broker: str = "amqtt",
