@@ -19,7 +19,7 @@ USABLE  := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: docs help setup setup-run demo test test-all lint format types contracts wheel lock soak bench clean
+.PHONY: docs help setup setup-run audio demo test test-all lint format types contracts wheel lock soak bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@echo 'set-up: locked packages for tests and checks'
 	@$(LOCKED) -r requirements/runtime.txt -r requirements/build.txt -r requirements/dev.txt
 	@touch $@
+
+$(VENV)/.audio: requirements/audio.txt $(VENV)/.run
+	@test -e /usr/include/portaudio.h || { echo 'make: PortAudio is missing: apt-get install portaudio19-dev gcc' >&2; exit 1; }
+	@echo 'set-up: PyAudio, compiled here'
+	@$(PIP) --require-hashes -r requirements/audio.txt
+	@touch $@
+
+audio: $(VENV)/.audio  ## microphone and loudspeaker of this machine; needs portaudio19-dev and a compiler
 
 setup: $(VENV)/.dev  ## make .venv from the lock (run and development); instant when nothing changed
 setup-run: $(VENV)/.run

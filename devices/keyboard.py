@@ -110,7 +110,12 @@ class KeyboardHardware:
     def attach(self, handset: "Handset", radio: Callable[[], Radio | None]) -> None:
         """This terminal has real sound; `radio` tells what its lines ask."""
         self._handset, self._radio = handset, radio
-        handset.overlay.volume_pct = self._state.volume_pct or 0
+        self._set_loudness()
+
+    def _set_loudness(self) -> None:
+        """Of the radio; what the agent plays brings its own."""
+        if self._handset is not None:
+            self._handset.overlay.volume_pct = 0 if self._state.muted else self._state.volume_pct or 0
 
     @property
     def keys(self) -> Key:
@@ -238,11 +243,11 @@ class KeyboardHardware:
                     self._state = HardwareState(
                         old.position, old.battery_pct, old.signal_pct, old.volume_pct, word == "mute"
                     )
+                    self._set_loudness()
                     return True
                 case "volume", [volume] if 0 <= int(volume) <= 100:
                     self._state = replace(old, volume_pct=int(volume))
-                    if self._handset is not None:
-                        self._handset.overlay.volume_pct = int(volume)
+                    self._set_loudness()
                     return True
                 case "position", [lat, lon]:
                     position = Position(float(lat), float(lon), 10.0)

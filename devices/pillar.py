@@ -103,7 +103,6 @@ class PillarAgent(Intercom):
     def _pressed(self) -> None:
         self._log("pressed", key_name="alarm")
         self._drop_prompts()
-        self._put_back()
         key = self._sender.stamp()
         self._truth.press(key, self._now)
         self._show("sending")
@@ -194,14 +193,6 @@ class PillarAgent(Intercom):
             self._cancel("player")
             self._do(StopPlaying(playing.item))
             self._rung(playing.item, "presented", 0)
-
-    def _put_back(self) -> None:
-        """A broadcast that plays stops at once; it is played when nobody waits for help here any more."""
-        playing = self._player.playing
-        if playing is not None:
-            self._cancel("player")
-            self._do(StopPlaying(playing.item))
-            self._player.put_back()
 
     def _least_rank(self) -> int:
         """While a citizen waits for help no notice is played, and while he is spoken to nothing but that."""

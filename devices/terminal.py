@@ -78,6 +78,8 @@ class TerminalAgent(Listener):
         self._emergency: Key | None = None
         self._told_orders: dict[str, str] = {}
         self.radio: Radio | None = None
+        self._live: dict[str, str] = {}
+        """Talk group → item of the broadcast that is spoken live in it, until a burst was heard."""
 
     # --------------------------------------------------------------------------------------------- keys
 
@@ -181,7 +183,11 @@ class TerminalAgent(Listener):
         self._radio(event)
 
     def _on_burst_heard(self, event: BurstHeard) -> None:
+        """Presented, too, is the live broadcast that came as this burst."""
         self._log("burst-heard", group=event.group, burst=event.burst)
+        item = self._live.pop(event.group, None)
+        if item is not None and not self._hardware.muted:
+            self._rung(item, "presented", self._volume_pct())
 
     def _on_howl(self, event: HowlHeard) -> None:
         group = None if self.radio is None else self.radio.selected or None
@@ -359,7 +365,12 @@ class TerminalAgent(Listener):
     def _broadcast(self, message: down.Broadcast) -> None:
         self._show("broadcast " + message.broadcast, words.broadcast(message))
         self._do(Vibrate())
-        super()._broadcast(message)
+        if message.live is not None and self.radio is not None:
+            self._live[message.live] = message.item
+            if len(self._live) > MAX_ON_SCREEN:
+                del self._live[next(iter(self._live))]
+        else:
+            super()._broadcast(message)
 
     def _withdraw(self, heard: Heard) -> None:
         super()._withdraw(heard)

@@ -50,6 +50,7 @@ from .voice import recordings, wiring
 from .voice.announcements import Announcements
 from .voice.clip_server import ClipServer
 from .voice.clips import ClipStore
+from .voice.live import LiveClips
 from .voice.recordings import Recordings
 from .voice.room import VoiceRoom
 from .voice.speech import Speech
@@ -147,7 +148,11 @@ class Daemon:
                         recorder = wiring.recorder(self._voice, engine, recordings_, start)
                         group.create_task(recorder.run(), name="recorder")
                         group.create_task(self._voice.run(), name="voice")
+                        self._start_webrtc(group, engine, console, self._voice)
                     console.attach(engine, store, recordings_, sounds)
+                    live = LiveClips(recordings_, sounds.kept, engine.tell, engine.settled)
+                    engine.listen(live.committed)
+                    group.create_task(live.run(), name="live")
                     schedules = Schedules(engine.settled, engine.tell, sounds.spoken, wall_ms)
                     group.create_task(schedules.run(), name="schedules")
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")
@@ -213,6 +218,19 @@ class Daemon:
                 await link.connected.wait()
         except TimeoutError:
             log.error("no broker yet: the console starts, alarms cannot arrive", broker=address.url)
+
+    def _start_webrtc(
+        self, group: asyncio.TaskGroup, engine: Engine, console: Console, voice: VoiceRoom
+    ) -> None:
+        """Pillars' sound and operators' browsers."""
+        try:
+            sessions, pillars = wiring.webrtc(self._config.voice, voice, engine, self._lines)
+        except wiring.VoiceError as error:
+            raise StartError(str(error)) from error
+        group.create_task(sessions.run(), name="webrtc")
+        group.create_task(pillars.run(), name="pillars")
+        console.voice.attach(engine, sessions, engine.post)
+        voice.on_operator = console.voice.on_operator
 
     def _link_changed(self, engine: Engine, up: bool) -> None:
         engine.link_changed(up)

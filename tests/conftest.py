@@ -45,8 +45,9 @@ class Need:
 NEEDS = {
     "audio": Need(
         find_audio,
-        "apt-get install pulseaudio libasound2-plugins portaudio19-dev, then .venv/bin/pip install PyAudio",
+        "apt-get install pulseaudio libasound2-plugins portaudio19-dev gcc, then make audio",
     ),
+    "chromium": Need(lambda: find_program("chromium"), "apt-get install chromium"),
     "mosquitto": Need(lambda: find_program("mosquitto"), "apt-get install mosquitto mosquitto-clients"),
     "systemd": Need(lambda: find_program("systemd-analyze"), "apt-get install systemd"),
 }

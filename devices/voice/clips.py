@@ -14,9 +14,10 @@ from msgspec import Struct, field
 from protocols import down, up
 from protocols.clip import FRAME_HEAD_BYTES, MAX_CLIP_MS, MAX_PART_BYTES, MAX_PARTS, digest
 from protocols.voice import FRAME_MS, MAX_OPUS_BYTES
+from protocols.voice_limits import CLIP_ASK_FIRST_MS, CLIP_ASK_MAX_MS
 
-ASK_FIRST_MS: Final = 2_000
-ASK_MAX_MS: Final = 15_000
+ASK_FIRST_MS: Final = CLIP_ASK_FIRST_MS
+ASK_MAX_MS: Final = CLIP_ASK_MAX_MS
 """Nothing came since the last request: it is repeated after the first of these, doubling up to the second."""
 MAX_BYTES: Final = 2_000_000
 """Of all clips on this device; the longest clip has less than half of it."""

@@ -1,4 +1,4 @@
-"""Half duplex: while this device plays, its microphone hears the loudspeaker, so it is made softer. Pure.
+"""Half duplex: while a device plays, its microphone hears the loudspeaker; that is taken away or made softer. Pure.
 
 What is written to a loudspeaker sounds a little later, and in a room for a little longer; the microphone stays closed
 for that time. It opens and closes by a short fade, so that nothing clicks.
@@ -22,8 +22,8 @@ GATED_DB: Final = -96.0
 class DuckSettings:
     """`gain_db` of the microphone while the loudspeaker is louder than `playing_dbfs`, and `tail_ms` after that.
 
-    `tail_ms` covers the speaker's lead, what the hardware holds back and the room's echo. `gain_db` 0: not at all, for
-    a device that removes its own echo (a headset, a hands-free module).
+    `tail_ms` covers the speaker's lead, what the hardware holds back and the room's echo. `gain_db` 0: not at all,
+    for a device that removes its own echo (a headset, a hands-free module).
     """
 
     gain_db: float = GATED_DB

@@ -29,6 +29,8 @@ GAP_FRAMES: Final = 15
 MAX_ASKS: Final = 4
 """Of one burst, for catching up."""
 FORGOTTEN_MS: Final = 15_000
+UNSURE_MS: Final = 2_000
+"""After a new connection who talked before is forgotten so soon, unless a word of it, or about it, comes."""
 
 
 class Talk(Struct):
@@ -41,6 +43,7 @@ class Talk(Struct):
     priority: str
     since_ms: int
     told_ms: int
+    alive_ms: int
     mine: bool = False
     barred: bool = False
     silent: bool = False
@@ -84,12 +87,13 @@ class Hearing:
         if known is not None and known.ended:
             return None, None
         if old is not None and old.burst == message.burst:
+            old.alive_ms = now_ms
             return None, None
         mine = message.talker == self._device
         barred = self._device in message.not_for
         talk = Talk(
             group, message.burst, message.talker, message.name or message.talker, message.priority,
-            now_ms - message.age_ms, now_ms, mine, barred, message.silent,
+            now_ms - message.age_ms, now_ms, now_ms, mine, barred, message.silent,
         )  # fmt: skip
         self.talks[group] = talk
         burst = self._burst(group, message.burst)
@@ -118,21 +122,31 @@ class Hearing:
         self.bursts.clear()
         return gone
 
+    def linked(self, now_ms: int) -> None:
+        """Nobody knows what was missed meanwhile; the daemon says again who talks."""
+        for talk in self.talks.values():
+            talk.alive_ms = min(talk.alive_ms, now_ms - FORGOTTEN_MS + UNSURE_MS)
+
+    def new_start(self) -> None:
+        """Keys of another start of the daemon: burst numbers may come again, so no frame is a double of before."""
+        known = {talk.burst for talk in self.talks.values()}
+        self.bursts = {
+            number: Burst(old.group, barred=old.barred)
+            for number, old in self.bursts.items()
+            if number in known
+        }
+
     def only(self, groups: set[str]) -> list[Talk]:
         """We are in these groups and no others; the talks that are not ours to hear any more."""
         return [self.talks.pop(group) for group in list(self.talks) if group not in groups]
 
     def forgotten(self, now_ms: int) -> list[Talk]:
         """Talks of which nothing was heard for FORGOTTEN_MS."""
-        gone = [talk for talk in self.talks.values() if now_ms - self._alive_at(talk) >= FORGOTTEN_MS]
+        gone = [talk for talk in self.talks.values() if now_ms - talk.alive_ms >= FORGOTTEN_MS]
         for talk in gone:
             if not talk.mine:
                 del self.talks[talk.group]
         return [talk for talk in gone if not talk.mine]
-
-    @staticmethod
-    def _alive_at(talk: Talk) -> int:
-        return talk.told_ms if talk.last_frame_ms is None else talk.last_frame_ms
 
     # ------------------------------------------------------------------------------------------- frames
 
@@ -141,7 +155,7 @@ class Hearing:
         burst = self.bursts.get(frame.burst) or self._burst(group, frame.burst)
         talk = self.talks.get(group)
         if talk is not None and talk.burst == frame.burst:
-            talk.last_frame_ms = now_ms
+            talk.last_frame_ms = talk.alive_ms = now_ms
         if burst.barred:
             self.counts["not-for-us"] += 1
             return False, None
@@ -197,7 +211,7 @@ class Hearing:
     def deadline(self, now_ms: int) -> int | None:
         """When the next doubt comes up, or the next talk is forgotten. What is doubted already is the route's."""
         dues = [due for _, due in self._awaited() if due > now_ms]
-        dues += [self._alive_at(talk) + FORGOTTEN_MS for talk in self.talks.values() if not talk.mine]
+        dues += [talk.alive_ms + FORGOTTEN_MS for talk in self.talks.values() if not talk.mine]
         return min(dues, default=None)
 
     def _awaited(self) -> list[tuple[int, int]]:
@@ -208,6 +222,6 @@ class Hearing:
             if talk.mine or talk.barred or (burst is not None and burst.ended):
                 continue
             wait_ms = FIRST_FRAME_MS if talk.last_frame_ms is None else NEXT_FRAME_MS
-            since = self._alive_at(talk)
+            since = talk.told_ms if talk.last_frame_ms is None else talk.last_frame_ms
             awaited.append((since, since + wait_ms))
         return awaited

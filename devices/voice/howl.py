@@ -2,7 +2,8 @@
 
 A howl is one frequency that stands far above all others, has no octave above or below it as voices have, stays where it
 is, and grows until something is overdriven. All of that for HOWL_MS is a howl; a voice, a siren that glides and a
-steady tone each lack something. The way out is to be silent for a while, longer each time it comes back.
+steady tone each lack something. The way out is a moment of silence, which ends the howl, and a softer microphone
+after it, which keeps it from coming back; that is given back slowly.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.voice.sound import FLOOR_DBFS, FULL_SCALE, SILENCE, samples_of
+from devices.voice.sound import FLOOR_DBFS, FULL_SCALE, SILENCE, pcm_of, samples_of
 from protocols.voice import FRAME_MS, RATE_HZ
 
 WINDOW: Final = 1024
@@ -26,16 +27,21 @@ STEADY_BANDS: Final = 1
 """From one look to the next the peak may move so far."""
 HOWL_MS: Final = 300
 """All this for so long."""
+GROWTH_MS: Final = 2_000
+"""Growth is looked for so far back: over a network one round takes a quarter of a second."""
 GROWTH_DB: Final = 6.0
-"""From the softest to the loudest in that time, or"""
+"""From the softest then to now, or"""
 OVERDRIVEN_DBFS: Final = -6.0
 """so loud that it cannot grow."""
-SOFTEST_DBFS: Final = -50.0
+HARMLESS_DBFS: Final = -50.0
 """What is softer hurts nobody."""
 MUTE_MS: Final = 1_000
-"""Silence after the first howl; twice as long after each that follows within CALM_MS."""
-MOST_MUTE_MS: Final = 8_000
-CALM_MS: Final = 10_000
+"""Silence after a howl: the loop must run dry."""
+SOFTER_DB: Final = 12.0
+"""After it the microphone is softer by so much, each time it howls again by so much more, at most by"""
+MOST_SOFTER_DB: Final = 48.0
+BACK_MS: Final = 10_000
+"""So long without a howl, and half of SOFTER_DB is given back."""
 
 _OCTAVES = (0.5, 2.0)
 _HANN = np.hanning(WINDOW)
@@ -44,11 +50,12 @@ _FULL = FULL_SCALE * _HANN.sum() / 2
 
 @dataclass(frozen=True)
 class Howl:
-    """Found: where, how loud, and how long it is silent for that."""
+    """Found: where and how loud; from now on it is silent for `mute_ms` and softer by `softer_db` after that."""
 
     tone_hz: float
     level_dbfs: float
     mute_ms: int
+    softer_db: float
 
 
 @dataclass(frozen=True)
@@ -91,8 +98,8 @@ class HowlDetector:
         peak = loudest(self._sound)
         if not self._goes_on(peak):
             self._peaks.clear()
-        if peak.alone and peak.level_dbfs >= SOFTEST_DBFS:
-            self._peaks = [*self._peaks, peak][-(HOWL_MS // FRAME_MS) :]
+        if peak.alone and peak.level_dbfs >= HARMLESS_DBFS:
+            self._peaks = [*self._peaks, peak][-(GROWTH_MS // FRAME_MS) :]
         if not self._is_howl():
             return None
         self._peaks.clear()
@@ -100,42 +107,54 @@ class HowlDetector:
 
     def _goes_on(self, peak: Peak) -> bool:
         steady = not self._peaks or abs(peak.band - self._peaks[-1].band) <= STEADY_BANDS
-        return steady and peak.alone and peak.level_dbfs >= SOFTEST_DBFS
+        return steady and peak.alone and peak.level_dbfs >= HARMLESS_DBFS
 
     def _is_howl(self) -> bool:
         if len(self._peaks) < HOWL_MS // FRAME_MS:
             return False
-        first, last = self._peaks[0].level_dbfs, self._peaks[-1].level_dbfs
-        return last - first >= GROWTH_DB or first >= OVERDRIVEN_DBFS
+        levels_dbfs = [peak.level_dbfs for peak in self._peaks]
+        least_dbfs = min(levels_dbfs[-(HOWL_MS // FRAME_MS) :])
+        return least_dbfs - min(levels_dbfs) >= GROWTH_DB or least_dbfs >= OVERDRIVEN_DBFS
 
 
 class HowlGuard:
-    """A microphone's sound goes through it; while it howls, silence comes out. `muted`: so it is now."""
+    """A microphone's sound goes through it; what comes out does not howl for long."""
 
     def __init__(self) -> None:
         self.howls = 0
+        self.softer_db = 0.0
+        """By how much it is softer at present."""
         self._detector = HowlDetector()
-        self._left_ms = 0
-        self._mute_ms = MUTE_MS
+        self._mute_left_ms = 0
         self._calm_ms = 0
 
     @property
     def muted(self) -> bool:
-        return self._left_ms > 0
+        """Silent just now."""
+        return self._mute_left_ms > 0
 
     def push(self, pcm: bytes) -> tuple[bytes, Howl | None]:
         """20 ms; the event once for each howl."""
         found = self._detector.push(pcm)
-        self._left_ms = max(0, self._left_ms - FRAME_MS)
-        self._calm_ms += FRAME_MS
-        howl = None
-        if found is not None and not self._left_ms:
-            howl = self._mute(*found)
-        return (SILENCE if self.muted else pcm), howl
+        howl = self._mute(*found) if found is not None and not self.muted else None
+        if self.muted:
+            self._mute_left_ms -= FRAME_MS
+            return SILENCE, howl
+        self._give_back()
+        return self._softer(pcm), None
 
     def _mute(self, tone_hz: float, level_dbfs: float) -> Howl:
-        again = self.howls > 0 and self._calm_ms < CALM_MS
-        self._mute_ms = min(MOST_MUTE_MS, self._mute_ms * 2) if again else MUTE_MS
-        self._left_ms, self._calm_ms = self._mute_ms, -self._mute_ms
         self.howls += 1
-        return Howl(tone_hz, level_dbfs, self._mute_ms)
+        self.softer_db = min(MOST_SOFTER_DB, self.softer_db + SOFTER_DB)
+        self._mute_left_ms, self._calm_ms = MUTE_MS, 0
+        return Howl(tone_hz, level_dbfs, MUTE_MS, self.softer_db)
+
+    def _give_back(self) -> None:
+        self._calm_ms += FRAME_MS
+        if self._calm_ms >= BACK_MS:
+            self.softer_db, self._calm_ms = max(0.0, self.softer_db - SOFTER_DB / 2), 0
+
+    def _softer(self, pcm: bytes) -> bytes:
+        if not self.softer_db:
+            return pcm
+        return pcm_of(samples_of(pcm) * 10 ** (-self.softer_db / 20))

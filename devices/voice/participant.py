@@ -58,6 +58,10 @@ RELEASES: Final = 3
 POSITIONS: Final = 3
 TAIL_MS: Final = 500
 """The last frame has left by then, or is sent without waiting for the rest."""
+AGAIN_MS: Final = 15_000
+"""After a new connection, or a new start of the daemon, everybody is expected back within that time."""
+NOT_YET: Final = frozenset(("only-one-participant", "retry-after"))
+"""Causes of a deny that mean nothing within AGAIN_MS."""
 LIMIT_SLACK_MS: Final = 5_000
 """The daemon revokes after `talk_ms`; that much later the terminal stops by itself."""
 PRIORITIES: Final = {"normal": 0, "imminent-peril": 1, "emergency": 2}
@@ -86,6 +90,7 @@ TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
     (R, "raised"): (R, _PRESS),
     (R, "let-go"): (L, _LEAVE),
     (R, "granted"): (P, ("start", "arm_limit", "tell_granted")),
+    (R, "denied-yet"): (R, ("arm_t101",)),
     (R, "denied"): (N, ("tell_denied",)),
     (R, "queued"): (Q, ("tell_position", "arm_t104")),
     (R, "unqueued"): (N, ("tell_unqueued",)),
@@ -114,6 +119,7 @@ TABLE: Final[dict[tuple[State, str], tuple[State, tuple[str, ...]]]] = {
     (P, "t101-last"): (P, ()),
     (P, "linked"): (P, _ASK),
     (P, "queued"): (Q, ("cut", "listen", "tell_position", "arm_t104")),
+    (P, "denied-yet"): (R, ("cut", "listen", "arm_t101", "tell_again")),
     (P, "denied"): (L, (*_END, "tell_denied")),
     (P, "revoked"): (V, ("tell_revoked", "arm_grace")),
     (P, "taken"): (N, ("cut", "tell_taken")),
@@ -176,7 +182,7 @@ class Participant:
         self._device = device
         self._timers: dict[str, int] = {}
         self._tries = 0
-        self._now = 0
+        self._now = self._told_at = self._again_until = 0
         self._next_ref = next_ref
         self._said: object = None
         self._out: list[Action] = []
@@ -214,10 +220,12 @@ class Participant:
 
     def linked(self, now_ms: int) -> None:
         """A new connection whose hello was answered."""
+        self._again_until = now_ms + AGAIN_MS
         self._happen("linked", now_ms)
 
     def lost(self, now_ms: int) -> None:
         """The daemon's voice was started anew: no burst of before lives."""
+        self._again_until = now_ms + AGAIN_MS
         self._happen("lost", now_ms)
 
     def gone(self, now_ms: int) -> None:
@@ -226,7 +234,7 @@ class Participant:
 
     def told(self, message: down.Floor, now_ms: int) -> None:
         """A floor message of this group (or of one patched to it)."""
-        self._said = message
+        self._said, self._told_at = message, now_ms
         if isinstance(message, down.FloorGranted) and message.ref != self.ref:
             self._publish("floor-release", up.FloorRelease(message.group, message.ref))
             return
@@ -252,7 +260,7 @@ class Participant:
             case down.FloorGranted():
                 return "granted"
             case down.FloorDeny():
-                return "denied" if message.ref == self.ref else ""
+                return self._denied(message) if message.ref == self.ref else ""
             case down.FloorQueuePositionInfo() if message.ref == self.ref:
                 return "queued" if message.position else "unqueued"
             case down.FloorRevoke():
@@ -262,6 +270,10 @@ class Participant:
             case down.FloorIdle() if self.state is L or message.burst in (0, self.burst):
                 return "lost" if message.why in ("restart", "left") else "idle"
         return ""
+
+    def _denied(self, message: down.FloorDeny) -> str:
+        asks_again = self.state in (R, P) and self._told_at < self._again_until
+        return "denied-yet" if asks_again and message.cause in NOT_YET else "denied"
 
     # ------------------------------------------------------------------------------------------- the machine
 
@@ -310,12 +322,14 @@ class Participant:
     def _go_on(self) -> None:
         """The grant once more, or of another burst after a new connection or a raised priority."""
         assert isinstance(self._said, down.FloorGranted)
-        self._timers.pop("t101", None)
+        asked = self._timers.pop("t101", None) is not None
         if self._said.burst != self.burst:
             self._cut()
             self._listen()
             self._start()
             self._arm_limit()
+        if asked:
+            self._tell_granted()
 
     def _listen(self) -> None:
         self._out.append(Listen())

@@ -150,6 +150,7 @@ class Radio:
 
     def _on_linked(self) -> None:
         self._joining.linked(self._now)
+        self.hearing.linked(self._now)
         self._switch.linked(yes=True)
         self._key.linked(self._now)
 
@@ -161,11 +162,14 @@ class Radio:
             self._tell("floor", words.LINK_LOST)
 
     def _on_keys(self, message: down.VoiceKeys) -> None:
+        before = self.keyring.start
         try:
             keys = self.keyring.take(message, self._now)
         except ProtocolError as error:
             self._log("voice-keys", dropped=error.code, why=error.why)
             return
+        if keys.start != before:
+            self.hearing.new_start()
         self._joining.answered()
         self._log("voice-keys", start=keys.start, groups=len(keys.groups), addresses=list(keys.udp))
         self._out.append(ev.UseAddresses(tuple(keys.udp)))

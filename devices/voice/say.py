@@ -1,8 +1,8 @@
 """A device's own voice: text and prompts to sound by the espeak child, where the daemon's clip is not to be had.
 
 What must hold: one child at a time, ended after TIMEOUT_S and when nobody waits any more; what cannot be spoken is
-None, and the agent then reports `player-failed`, never silence as `presented`. Prompts come again and again: the last few
-sounds are kept.
+None, and the agent then reports `player-failed`, never silence as `presented`. Prompts come again and again: the last
+few sounds are kept.
 """
 
 import asyncio

@@ -10,12 +10,15 @@ from devices.voice.sound import FRAME_SAMPLES, FULL_SCALE, SILENCE, Microphone, 
 from protocols.voice import PCM_FRAME_BYTES, RATE_HZ
 
 TONE_DBFS: Final = -12.0
+"""At its loudest."""
+WAVER_HZ: Final = 5.0
+"""It gets softer by half so often: what does not change at all is background to Opus, and not sent (DTX)."""
 LOOP_FRAMES: Final = 100
 """Of 20 ms that a loop keeps for its microphone; beyond it the oldest goes."""
 
 
 class ToneMicrophone(Microphone):
-    """A sine without end, its phase unbroken."""
+    """A sine without end, its phase unbroken, its loudness wavering as a voice's does."""
 
     def __init__(self, tone_hz: float = 440.0, *, clock: Clock | None = None) -> None:
         self._step = 2 * np.pi * tone_hz / RATE_HZ
@@ -28,9 +31,10 @@ class ToneMicrophone(Microphone):
 
     async def read(self) -> bytes:
         await self._pace.tick()
-        phase = (np.arange(FRAME_SAMPLES) + self._at) * self._step
+        at = np.arange(FRAME_SAMPLES) + self._at
         self._at += FRAME_SAMPLES
-        return pcm_of(self._peak * np.sin(phase))
+        waver = 0.75 + 0.25 * np.cos(2 * np.pi * WAVER_HZ * at / RATE_HZ)
+        return pcm_of(self._peak * waver * np.sin(at * self._step))
 
     async def close(self) -> None:
         """Nothing to give back."""

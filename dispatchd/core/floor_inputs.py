@@ -51,7 +51,7 @@ def voice_joined(turn: Turn, said: i.VoiceJoined) -> None:
 
 def media_heard(turn: Turn, said: i.MediaHeard) -> None:
     found = rights.floor_of(turn, said.group)
-    if found.burst != said.burst or found.ambient:
+    if not said.burst or found.burst != said.burst or found.ambient:
         return
     live = turn.state.live.get(found.talker)
     if live is not None and live.online:

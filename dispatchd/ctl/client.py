@@ -144,11 +144,10 @@ class Client:
     def feed(self, tick_s: float | None = None) -> Iterator[Iterator[dict[str, Any] | None]]:
         """The live feed's messages, the snapshot first, until it ends, which is a CliError; None each `tick_s`
         without one."""
-        parts = urlsplit(self.url)
-        headers = {"Authorization": f"Bearer {self._token}"}
+        url, headers = self.socket("/feed")
         try:
             with connect(
-                f"ws://{parts.netloc}/api/v1/feed",
+                url,
                 additional_headers=headers,
                 max_size=MAX_FEED_BYTES,
                 ping_interval=PING_S,
@@ -157,12 +156,21 @@ class Client:
                 proxy=None,
             ) as socket:
                 yield _messages(socket, tick_s)
-        except InvalidStatus as error:
-            raise self._refused(error.response.status_code, error.response.body or b"") from None
-        except ConnectionClosed as error:
-            raise self._ended(error) from None
-        except (OSError, WebSocketException) as error:
-            raise self._silent(str(error) or type(error).__name__) from None
+        except (InvalidStatus, ConnectionClosed, OSError, WebSocketException) as error:
+            raise self.explained(error) from None
+
+    def socket(self, path: str) -> tuple[str, dict[str, str]]:
+        """Address and headers of a WebSocket of the API."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return f"ws://{urlsplit(self.url).netloc}/api/v1{path}", headers
+
+    def explained(self, error: Exception) -> CliError:
+        """What ended a WebSocket, as a sentence."""
+        if isinstance(error, InvalidStatus):
+            return self._refused(error.response.status_code, error.response.body or b"")
+        if isinstance(error, ConnectionClosed):
+            return self._ended(error)
+        return self._silent(str(error) or type(error).__name__)
 
     def _ended(self, error: ConnectionClosed) -> CliError:
         """Of a feed. 4401: the token is no longer valid."""

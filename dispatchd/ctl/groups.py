@@ -12,7 +12,7 @@ from typing import Any, Final
 from . import show
 from .errors import OK, USAGE, CliError
 from .shell import Shell
-from .verbs import Fields, Flag, Verb
+from .verbs import Fields, Flag, Verb, said_to
 
 TO: Final = Flag(
     "--to",
@@ -20,8 +20,6 @@ TO: Final = Flag(
     {"action": "append", "required": True, "metavar": "WHOM"},
 )
 GROUP: Final = Flag("group", "id of the talk group, as `ctl groups` shows it")
-EVERYBODY: Final = ("all", "全体")
-TABLES: Final = {"unit": "units", "patrol": "patrols", "talk_group": "talk_groups", "device": "devices"}
 
 VERBS: Final = (
     Verb(
@@ -116,24 +114,9 @@ def _fields(shell: Shell, verb: Verb) -> Fields:
         found["group"] = args.group
     if TO in verb.flags:
         try:
-            found["target"] = whom(args.to, shell.client.get("/site"))
+            found["target"] = said_to(args.to, shell.client.get("/site"))
         except ValueError as error:
             raise CliError(str(error), USAGE) from None
-    return found
-
-
-def whom(names: list[str], site: dict[str, Any]) -> Fields:
-    """The API's Target of `--to`. ValueError for a name that is nothing, or several things, in this site."""
-    found: Fields = {}
-    for name in names:
-        if name in EVERYBODY:
-            found["everybody"] = True
-            continue
-        tables = [table for table in TABLES if any(entry["id"] == name for entry in site.get(table, []))]
-        if len(tables) != 1:
-            what = " and ".join(tables) or "no unit, patrol, talk group or device"
-            raise ValueError(f"--to {name!r} is {what} of your site; see `dispatchd site show`")
-        found.setdefault(TABLES[tables[0]], []).append(name)
     return found
 
 

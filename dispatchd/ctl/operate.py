@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from . import groups, live, recordings, show, verbs, watch
+from . import groups, listen, live, recordings, show, talk, verbs, watch
 from .errors import BAD_FILE, NOT_ALL_HEARD, OK, USAGE, CliError
 from .shell import Shell, add_common
 from .verbs import Verb
@@ -71,10 +71,37 @@ def add(subparsers: Any) -> None:
         verbs_of, "floor", "the floor of a talk group (话权)", "ctl floor revoke station-1", groups.run_list
     )
     groups.add_flags(floor, groups.FLOOR_VERBS, _new)
+    talk.add_flags(
+        _new(
+            verbs_of,
+            "talk",
+            "say a sound file in a talk group (讲话)",
+            "ctl talk station-1 word.wav",
+            talk.run,
+        )
+    )
+    listen.add_flags(
+        _new(
+            verbs_of,
+            "listen",
+            "keep what is said in talk groups as a WAV file (收听)",
+            "ctl listen station-1 heard.wav --for 60",
+            listen.run,
+        )
+    )
     broadcast = _new(
         verbs_of, "broadcast", "one word to many (广播)", 'ctl broadcast "集合" --unit station-1', _broadcast
     )
     verbs.add_flags(broadcast, (*verbs.BROADCAST, *verbs.SOUND, verbs.NO_WAIT))
+    talk.add_live_flags(
+        _new(
+            verbs_of,
+            "live",
+            "your voice to many, now (现场广播)",
+            "ctl live word.wav --to all",
+            talk.run_live,
+        )
+    )
     say = _new(
         verbs_of, "say", "say something to somebody (语音广播)", 'ctl say "请到东门集合" --to station-1', _say
     )

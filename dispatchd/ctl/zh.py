@@ -69,7 +69,23 @@ SENTENCES: Final = {
     "no-intercom": "该警情的设备没有对讲,或正用于另一警情",
     "not-patched": "该组没有与别的组并接",
     "not-yours": "站点和警情的通话组不能手动关闭",
+    "not-live": "该广播不是正在进行的现场广播",
     "one-group": "并接至少要两个通话组",
+    # of the voice session
+    "no-session": "还没有接通声音:先接通再讲话",
+    "session-lost": "声音断了:请重新接通",
+    "bad-message": "对讲消息读不懂:核对版本",
+    "unknown-channel": "您听不到这个通道,或没有这个组:看 ctl groups",
+    "bad-offer": "声音协商不成:核对版本",
+    "not-bundled": "声音协商不成:各声道必须共用一个连接",
+    "no-opus": "只接受 Opus 声音",
+    "no-port": "声音端口用尽:放宽 voice.webrtc_ports",
+    "slow": "守护进程太忙:一秒后再试",
+    "too-fast": "接通太频繁:一秒后再试",
+    "too-many-sessions": "对讲连接已满:关掉不用的",
+    "too-many-sockets": "对讲连接已满:关掉不用的",
+    "too-many-channels": "同时收听的通道过多",
+    "replaced": "另一次接通取代了这一次",
     "unknown-operator": "没有这位指挥员,或其无权承接",
 }
 """Code of a refusal → what it means and what to do."""

@@ -46,10 +46,14 @@ def parse_ports(text: str) -> Ports:
 
 
 class PortRange:
-    """Hands out bound sockets, in turn, so that a port just left rests longest."""
+    """Hands out bound sockets, in turn, so that a port just left rests longest.
 
-    def __init__(self, host: str, ports: Ports) -> None:
+    `announced`: the IP address that peers are told, where it is not the one that is bound (0.0.0.0, behind a NAT).
+    """
+
+    def __init__(self, host: str, ports: Ports, announced: str = "") -> None:
         self.host = host
+        self.announced = announced
         self.ports = ports
         self._next = ports.low
 
@@ -120,7 +124,8 @@ async def _gather(connection: Connection, ports: PortRange, path: Path) -> None:
     _, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: StunProtocol(connection), sock=found
     )
-    host, port = found.getsockname()[:2]
+    bound, port = found.getsockname()[:2]
+    host = ports.announced or bound
     protocol.local_candidate = Candidate(
         foundation=candidate_foundation("host", "udp", host),
         component=1,

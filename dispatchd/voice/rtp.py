@@ -216,6 +216,11 @@ def _taps(
     receiver._handle_rtp_packet = packet  # type: ignore[method-assign]
 
 
+def tap(receiver: RTCRtpReceiver, heard: Callable[[RtpPacket], None]) -> None:
+    """Packets down as they came, for a listener of ours."""
+    _taps(receiver, lambda _: None, heard)
+
+
 def ignore(receiver: RTCRtpReceiver) -> None:
     """Of a track up that nobody wants: nothing is decoded, nothing is kept."""
     _taps(receiver, lambda _: None, lambda _: None)

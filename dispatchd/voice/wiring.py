@@ -5,6 +5,7 @@ there is a link goes nowhere, for everybody is asked to join when the link stand
 """
 
 import contextlib
+import socket as sockets
 from contextlib import AbstractContextManager
 from socket import socket
 
@@ -18,9 +19,13 @@ from protocols.down import Down
 from .about import about_of
 from .datagram import bind
 from .ears import Wires
+from .ice import PortRange, parse_ports
+from .intercom import Intercoms
+from .pillars import Pillars
 from .recorder import Recorder
 from .recordings import Recordings
 from .room import VoiceRoom
+from .webrtc import Sessions
 
 
 class VoiceError(RuntimeError):
@@ -86,3 +91,26 @@ def recorder(voice: VoiceRoom, engine: Engine, kept: Recordings, start: int) -> 
     )  # fmt: skip
     voice.relay.taps.append(made)
     return made
+
+
+def webrtc(voice: Voice, hung_in: VoiceRoom, engine: Engine, lines: Lines) -> tuple[Sessions, Pillars]:
+    """Sessions of pillars and operators, and the intercom between them; both are to be run. VoiceError."""
+    bound = voice.udp.rpartition(":")[0].strip("[]") or "127.0.0.1"
+    told = voice.advertise[0].rpartition(":")[0].strip("[]") if voice.advertise else ""
+    ports = PortRange(bound, parse_ports(voice.webrtc_ports), _ip_of(told) if told else "")
+    sessions = Sessions(hung_in.relay, ports, engine.clock.now_ms)
+    pillars = Pillars(sessions, engine.settled, lines.send)
+    intercoms = Intercoms(hung_in.relay, sessions)
+    hung_in.webrtc, hung_in.sounding = pillars, intercoms.sounding
+    hung_in.syncs.append(intercoms.sync)
+    return sessions, pillars
+
+
+def _ip_of(host: str) -> str:
+    """Peers of WebRTC are told an address, not a name."""
+    try:
+        return str(sockets.getaddrinfo(host, None)[0][4][0])
+    except OSError as error:
+        raise VoiceError(
+            f"voice.advertise: the address of {host} is not known here: {error.strerror}. Write its IP address."
+        ) from error

@@ -1,13 +1,10 @@
 """`ctl groups` and its relatives against a real console: what is shown, what is changed, what is refused."""
 
-import pytest
-
 from dispatchd.core.commands import SetEntry
 from dispatchd.core.inputs import DeviceSaid, MediaHeard, VoiceJoined
 from dispatchd.ctl import errors
-from dispatchd.ctl.groups import whom
 from protocols import up
-from tests.console.desk import SITE, Desk
+from tests.console.desk import Desk
 
 from .conftest import Station
 
@@ -93,16 +90,3 @@ def test_a_name_that_is_nothing_is_said_before_anything_is_done(station: Station
     code, _, err = station.run("ctl", "groups", "open", "x", "--to", "nosuch", by="north")
     assert code == errors.USAGE
     assert "'nosuch' is no unit, patrol, talk group or device" in err
-
-
-def test_whom_by_one_word_each() -> None:
-    assert whom(["all"], SITE) == {"everybody": True}
-    assert whom(["north", "p-n", "tg-s", "t-s", "t-v"], SITE) == {
-        "units": ["north"],
-        "patrols": ["p-n"],
-        "talk_groups": ["tg-s"],
-        "devices": ["t-s", "t-v"],
-    }
-    twice = {"unit": [{"id": "x"}], "patrol": [{"id": "x"}]}
-    with pytest.raises(ValueError, match="unit and patrol"):
-        whom(["x"], twice)

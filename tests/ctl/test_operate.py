@@ -227,7 +227,10 @@ def test_every_refusal_has_a_chinese_sentence() -> None:
     said: set[str] = set()
     for file in Path(dispatchd.__file__).parent.rglob("*.py"):
         said |= set(
-            re.findall(r'(?:Refusal\(|Problem\(|ApiError\(\s*\d+,)\s*"([a-z-]+)"', file.read_text("utf-8"))
+            re.findall(
+                r'(?:Refused\(|m\.error\(|Refusal\(|Problem\(|ApiError\(\s*\d+,)\s*"([a-z-]+)"',
+                file.read_text("utf-8"),
+            )
         )
     assert len(said) > 30
     assert said <= set(SENTENCES)

@@ -40,7 +40,7 @@ async def test_ready_line_second_daemon_and_end(tmp_path: Path) -> None:
         assert daemon.stdout is not None
         async with asyncio.timeout(WAIT_S):
             ready = json.loads(await daemon.stdout.readline())
-        assert set(ready) == {"ready", "http", "mqtt", "root", "admin_token_file"}
+        assert set(ready) == {"ready", "http", "mqtt", "root", "admin_token_file", "voice"}
         assert ready["ready"] is True
         assert ready["http"].startswith("http://127.0.0.1:")
         assert mode(ready["admin_token_file"]) == 0o600

@@ -73,8 +73,8 @@ class Bench:
                 self.playing = (self.now + PLAY_MS, action.item)
             case ev.StopPlaying() if self.playing is not None and self.playing[1] == action.item:
                 self.playing = None
-            case ev.Publish() if action.kind not in ("hello", "state", "sounding", "clip-request"):
-                self.under_way.add(codec.decode_up(action.kind, action.payload).key)  # type: ignore[union-attr]
+            case ev.Publish() if hasattr(message := codec.decode_up(action.kind, action.payload), "key"):
+                self.under_way.add(message.key)
             case ev.Publish() if action.kind == "hello" and self.receipts:
                 self.answers.append(self._answer_to(action))
 

@@ -91,6 +91,7 @@ class Air:
         self.queue: list[tuple[str, int]] = []
         self.released: dict[str, int] = {}
         self.answers = True
+        self.denies = ""
         self.dropped: list[str] = []
         self.passed: list[tuple[str, int, int]] = []
         self.kept: list[Frame] = []
@@ -322,6 +323,9 @@ class Air:
 
     def _asked(self, name: str, request: up.FloorRequest) -> None:
         if request.ref <= self.released.get(name, -1):
+            return
+        if self.denies:
+            self.tell(name, down.FloorDeny(GROUP, request.ref, self.denies))
             return
         if self.talker == name:
             if request.ref == self.ref:

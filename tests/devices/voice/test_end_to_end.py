@@ -116,7 +116,7 @@ async def test_datagrams_stop_in_mid_word_and_mqtt_takes_over(any_broker: int) -
 
 async def test_a_sentence_from_a_file_is_played_into_a_file(any_broker: int, tmp_path: Path) -> None:
     said = sentence(6)
-    _write_wav(tmp_path / "said.wav", said)
+    write_wav(tmp_path / "said.wav", said)
     lines: list[tuple[str, str]] = []
     mouth = Handset(
         WavMicrophone(tmp_path / "said.wav"),
@@ -139,7 +139,7 @@ async def test_a_sentence_from_a_file_is_played_into_a_file(any_broker: int, tmp
     assert likeness(heard, _directly(said)) > 0.9
 
 
-def _write_wav(path: Path, sound: np.ndarray) -> None:
+def write_wav(path: Path, sound: np.ndarray) -> None:
     import wave
 
     with wave.open(str(path), "wb") as file:

@@ -32,6 +32,14 @@ def test_a_tone_stays_that_tone_without_clicks(tone_hz: float) -> None:
     assert np.max(np.abs(np.diff(fast.astype(float)))) <= steepest * 1.3 + 2
 
 
+def test_a_cut_in_sound_without_a_period_does_not_click() -> None:
+    """No piece of this resembles its neighbour; only the fade helps."""
+    chord = sum(tone(tone_hz, 2.0, peak=2_500) for tone_hz in (271.0, 347.0, 433.0, 557.0))
+    steepest = float(np.max(np.abs(np.diff(np.asarray(chord)))))
+    fast = made_faster(np.asarray(chord), 1.5).astype(float)
+    assert np.max(np.abs(np.diff(fast))) <= steepest * 1.1 + 2
+
+
 def test_a_sentence_is_still_that_sentence() -> None:
     """Its loudness rises and falls as in what was said."""
     said = sentence(10)

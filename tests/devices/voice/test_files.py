@@ -23,6 +23,7 @@ from devices.voice.sound import (
     samples_of,
 )
 from devices.voice.synthetic import LoopSpeaker, NullSpeaker, SilentMicrophone, ToneMicrophone
+from protocols.opus import DTX_BYTES, Encoder
 from tests.devices.voice.voices import frames_of, in_virtual_time, peak_hz, sentence, tone
 
 ROOT = Path(__file__).parents[3]
@@ -218,4 +219,11 @@ async def test_a_tone_is_a_tone_and_a_loop_hears_itself() -> None:
             pcm += await speaker.microphone.read()
         assert await speaker.microphone.read() == SILENCE
     assert peak_hz(samples_of(pcm)) == pytest.approx(440, abs=0.5)
-    assert level_dbfs(pcm) == pytest.approx(-15, abs=0.1)
+    assert level_dbfs(pcm) == pytest.approx(-17.3, abs=0.1)
+
+
+async def test_a_tone_is_sent_and_not_taken_for_background() -> None:
+    encoder = Encoder()
+    async with ToneMicrophone(440, clock=FastClock()) as microphone:
+        sizes = [len(encoder.encode(await microphone.read())) for _ in range(300)]
+    assert min(sizes) > DTX_BYTES

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from devices.voice.jitter import CATCH_UP_WAIT_MS, END_MS, FASTER, FASTEST, MAX_BURSTS, JitterBuffer
 from devices.voice.lateness import MOST_MS, UNKNOWN_MS, Lateness, Transits
 from devices.voice.slots import Ended, Play, Recover, Silence, Slot
+from devices.voice.stream import MOST_FRAMES
 from protocols.errors import ProtocolError
 from protocols.voice import CATCH_UP, LAST, Frame
 from tests.devices.voice.network import Network, buffer, listen, opus_of, spoken
@@ -64,6 +65,35 @@ def test_the_wait_has_bounds() -> None:
     for n in range(300):
         transits.arrived(n * 960, n * 20 + (n % 2) * 900)
     assert lateness.target_ms == MOST_MS
+
+
+def test_another_route_is_learnt_and_the_old_one_forgotten() -> None:
+    jitter = buffer()
+    came = [(at if frame.seq < 100 else at + 150, frame) for at, frame in spoken(800)]
+    listen(jitter, came[:300], 6_000)
+    assert jitter.target_ms == 170, "150 ms later than the quickest, and one frame"
+    assert played(listen(jitter, came[300:], 17_000, from_ms=6_000)) == list(range(300, 800))
+    assert jitter.target_ms == 20, "and nobody is late any more"
+
+
+@pytest.mark.parametrize("jump_ms", [-60_000, 3_600_000])
+def test_a_talkers_clock_that_jumps_is_not_lateness(jump_ms: int) -> None:
+    jitter = buffer()
+    came = [
+        (
+            at,
+            Frame(
+                1,
+                frame.seq,
+                (frame.ts + (jump_ms * 48 if frame.seq >= 100 else 0)) % 2**32,
+                b"x",
+                frame.flags,
+            ),
+        )
+        for at, frame in spoken(200)
+    ]
+    assert played(listen(jitter, came, 6_000)) == list(range(200))
+    assert jitter.target_ms == 20
 
 
 @pytest.mark.parametrize("ms", [10, 20, 40, 60])
@@ -169,6 +199,15 @@ def test_a_late_word_is_played_late_and_not_thrown_away() -> None:
     assert played(slots) == list(range(100))
     assert jitter.counts["lost"] == jitter.counts["late"] == 0
     assert jitter.speed(1_000) == 1.0
+
+
+def test_after_a_hole_in_the_network_the_next_word_comes_as_soon_as_before() -> None:
+    jitter = buffer()
+    slots = listen(jitter, without(spoken(100), *range(40, 60)), 2_600)
+    delays = {slot.seq: at - slot.seq * 20 for at, slot in slots if isinstance(slot, Play)}
+    assert delays[60] <= delays[39]
+    assert jitter.counts["recovered"] == 0, "its time has passed"
+    assert jitter.counts["lost"] == 20
 
 
 def test_what_piled_up_is_played_faster_until_it_is_gone() -> None:
@@ -366,6 +405,15 @@ def test_more_than_2_s_waiting_drops_the_oldest() -> None:
     assert jitter.counts["dropped"] == 400
     slots = listen(jitter, [], 5_000, from_ms=100)
     assert played(slots) == list(range(400, 500))
+
+
+@pytest.mark.parametrize("opus", [b"", b"x"])
+def test_frames_of_no_length_are_bounded_too(opus: bytes) -> None:
+    jitter = JitterBuffer(lambda _opus: 120)
+    for n in range(3_000):
+        jitter.put(Frame(1, n, n * 960, opus), 0.0)
+    assert jitter.counts["dropped"] >= 3_000 - MOST_FRAMES
+    assert jitter.counts["dropped"] < 3_000
 
 
 def test_many_bursts_at_once_are_bounded() -> None:

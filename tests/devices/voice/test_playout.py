@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from devices.voice.jitter import JitterBuffer
 from devices.voice.playout import Playout, VoicePlayer
 from devices.voice.sound import LEAD_MS, SILENCE, samples_of
 from devices.voice.synthetic import LoopSpeaker, NullSpeaker
@@ -124,6 +125,14 @@ def test_catch_up_takes_two_thirds_of_the_time() -> None:
     assert over[1] == pytest.approx(9_000 / 1.5, abs=300)
 
 
+def test_the_last_syllable_is_whole_also_when_it_is_played_fast() -> None:
+    """On a network known to be quiet a burst may end while it is still made faster."""
+    quiet, sent = said(SENTENCE, 1), said(vowel(140.0, 2.0) * 9_000, 2)
+    held_up = [(4_500.0, frame) for _, frame in sent]
+    heard, _ = listen(Playout(), [*quiet, *held_up], 8_000)
+    assert directly(sent)[-100:].tobytes() in heard.tobytes()
+
+
 def test_a_pause_is_as_quiet_as_it_was() -> None:
     sound = np.concatenate([SENTENCE, np.zeros(16_000), SENTENCE])
     sent = said(sound)
@@ -140,6 +149,26 @@ def test_two_bursts_in_a_row_are_both_whole() -> None:
     heard, over = listen(Playout(), [*first, *second], 8_000)
     assert list(over) == [1, 2]
     assert likeness(np.concatenate([directly(first), directly(second)]), heard) > 0.93
+
+
+def test_a_burst_is_decoded_as_if_nobody_had_spoken_before() -> None:
+    """To the sample."""
+    first, second = said(SENTENCE, 1), said(sentence(8, seed=9), 2, at_ms=SENTENCE.size / 16 + 500)
+    heard, _ = listen(Playout(), [*first, *second], 8_000)
+    for burst in (first, second):
+        assert directly(burst).tobytes() in heard.tobytes()
+
+
+def test_what_no_decoder_takes_is_counted_and_filled() -> None:
+    playout = Playout(JitterBuffer(lambda _opus: 960))
+    spoilt = [
+        (at, frame if n % 10 else Frame(1, frame.seq, frame.ts, b"\xff" * 9, frame.flags))
+        for n, (at, frame) in enumerate(said(SENTENCE))
+    ]
+    heard, over = listen(playout, spoilt, 5_000)
+    assert playout.counts["undecodable"] == len(range(0, len(spoilt), 10))
+    assert list(over) == [1]
+    assert likeness(directly(said(SENTENCE)), heard) > 0.8
 
 
 def test_idle_gives_nothing() -> None:

@@ -22,7 +22,10 @@ def child(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("mic", "speaker"), [("", ""), ("ear", "mouth")], ids=["default", "by-name"])
+@pytest.mark.parametrize(
+    ("mic", "speaker"),
+    [pytest.param("", "", id="default", marks=pytest.mark.full), pytest.param("ear", "mouth", id="by-name")],
+)
 def test_what_is_played_is_heard(tmp_path: Path, mic: str, speaker: str) -> None:
     with pulse(tmp_path) as env:
         done = child(env, "-m", "tests.devices.voice.two_radios", mic, speaker)

@@ -249,6 +249,42 @@ def test_the_first_group_that_may_be_talked_in_until_another_is_chosen() -> None
     assert radio.selected == "b", "a group that is gone cannot stay chosen"
 
 
+def test_an_emergency_raises_a_request_that_waits() -> None:
+    for waits in ("pending-request", "queued"):
+        air, (one, two, _) = ready()
+        air.key("t-1", down=True)
+        air.run(300)
+        if waits == "pending-request":
+            air.answers = False
+        air.key("t-2", down=True)
+        air.run(300)
+        assert state(two) == waits
+        air.answers = True
+        air.do(two, EmergencyHeld(1_000))
+        air.run(300)
+        assert air.talker == "t-2"
+        assert state(two) == "permission"
+        assert state(one) == "no-permission"
+
+
+def test_who_is_dropped_from_the_queue_is_told() -> None:
+    air, (_, two, _) = ready()
+    air.key("t-1", down=True)
+    air.run(100)
+    for before in ("queued", "pending-request"):
+        air.answers = before == "queued"
+        air.key("t-2", down=True)
+        air.run(100)
+        assert state(two) == before
+        ref = two.radio.participants[GROUP].ref
+        air.tell("t-2", down.FloorQueuePositionInfo(GROUP, ref, 0, 0))
+        air.run(50)
+        assert state(two) == "no-permission"
+        assert two.lines("floor")[-1] == "no longer in the queue"
+        air.key("t-2", down=False)
+        air.run(50)
+
+
 def test_leaving_the_group_ends_the_word() -> None:
     air, (one, *_) = ready()
     air.key("t-1", down=True)
@@ -272,6 +308,57 @@ def test_the_daemon_restarts_while_the_key_is_held() -> None:
     assert air.burst > before
     assert "lost" in one.tones()
     assert len(two.seqs(air.burst)) > 10, "heard again by itself, under new keys"
+
+
+def test_daemon_and_broker_die_while_the_key_is_held_and_the_others_come_back_later() -> None:
+    """Burst numbers begin anew, nobody hears the reset, and he who is back first is alone at first."""
+    air, (one, two, _) = ready()
+    air.key("t-1", down=True)
+    air.run(1_000)
+    for name in air.handhelds:
+        air.unlink(name)
+    air.restart()
+    air.burst = 0
+    two.heard.clear()
+    air.run(3_000)
+    air.denies = "only-one-participant"
+    air.link("t-1")
+    air.run(3_000)
+    assert state(one) == "pending-request"
+    air.link("t-2", "t-3")
+    air.denies = ""
+    air.run(1_500)
+    assert state(one) == "permission"
+    seqs = two.seqs(1)
+    assert seqs == list(range(len(seqs)))
+    assert seqs
+    assert one.lines("floor")[-1] == "talk now"
+
+
+def test_that_nobody_is_there_ends_the_press_in_the_end() -> None:
+    air, (one, *_) = ready()
+    air.key("t-1", down=True)
+    air.run(500)
+    air.denies = "only-one-participant"
+    air.unlink("t-1")
+    air.restart()
+    air.link("t-1")
+    air.run(20_000)
+    assert state(one) == "no-permission"
+    assert one.tones()[-1] == "denied"
+
+
+def test_who_talked_before_a_new_connection_is_forgotten_unless_he_still_does() -> None:
+    air, (_one, two, _) = ready()
+    air.key("t-1", down=True)
+    air.run(500)
+    air.unlink("t-2")
+    air.key("t-1", down=False)
+    air.run(500)
+    assert two.radio.hearing.talks
+    air.link("t-2")
+    air.run(2_200)
+    assert not two.radio.hearing.talks
 
 
 def test_joins_after_a_restart_are_spread_over_half_a_second() -> None:
