@@ -19,9 +19,10 @@ from devices.shell import run_device
 from devices.terminal import TerminalAgent
 from devices.voice.handset import Handset
 from devices.voice.pace import Pace, PlayedOut
-from devices.voice.radio_events import Heard
 from devices.voice.radio import Radio
+from devices.voice.radio_events import Heard
 from devices.voice.sound import SILENCE, Microphone, Speaker
+from protocols.sframe import kid_of
 from protocols.voice import CATCH_UP, PCM_FRAME_BYTES
 from tests.devices.test_shell import Parts
 
@@ -44,6 +45,10 @@ class Mouth(Microphone):
         """From the next 20 ms on."""
         self._words += sound.tobytes()
         self.silent.clear()
+
+    def hush(self) -> None:
+        """The rest is not said."""
+        self._words = b""
 
     async def open(self) -> None:
         """Always."""
@@ -95,13 +100,21 @@ class Ear(NamedTuple):
     opus: bytes
 
 
+class Word(NamedTuple):
+    """What was said with the floor once: from when (loop time in s), and the packets that left the encoder."""
+
+    burst: int
+    at_s: float
+    packets: list[bytes]
+
+
 class NotedHandset(Handset):
     """As it is, with notes."""
 
     def __init__(self) -> None:
         self.mouth, self.tape = Mouth(), Tape()
         self.heard: list[Ear] = []
-        self.said: dict[int, list[bytes]] = {}
+        self.words: list[Word] = []
         self.lines: list[tuple[str, str]] = []
         self.tones: list[str] = []
         self.news = asyncio.Event()
@@ -122,13 +135,15 @@ class NotedHandset(Handset):
         super().tone(name)
 
     def talk(self, burst: int, say: Say) -> None:
-        packets = self.said.setdefault(burst, [])
+        word = Word(burst, asyncio.get_running_loop().time(), [])
+        self.words.append(word)
 
         def noted(opus: bytes, ts: int, last: bool) -> None:
-            packets.append(opus)
+            word.packets.append(opus)
             say(opus, ts, last)
 
         super().talk(burst, noted)
+        self.news.set()
 
 
 class Terminal:
@@ -162,6 +177,13 @@ class Terminal:
             return {}
         return {group: talk.talker for group, talk in self.radio.hearing.talks.items()}
 
+    @property
+    def kid(self) -> int:
+        """Under which it seals."""
+        sealed = self.radio.keyring.seal(b"")
+        assert sealed is not None
+        return kid_of(sealed)
+
     async def off(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
@@ -178,7 +200,7 @@ class Terminal:
                 return found
         except TimeoutError:
             raise AssertionError(
-                f"{self.device}: not within {within_s} s; its log: {self.log[-12:]}"
+                f"{self.device}: not within {within_s} s; its log: {self.log[-25:]}"
             ) from None
 
     def lines(self, name: str, **wanted: Any) -> list[dict[str, Any]]:
@@ -219,31 +241,60 @@ class Terminal:
 
     async def granted(self, count: int = 1) -> int:
         """The burst that it may talk in, for the so-manieth time."""
-        return int((await self.logged("floor", count, state="permission", why="granted"))["burst"])
+        words = self.handset.words
+        await self.until(lambda: len(words) >= count)
+        return words[count - 1].burst
 
-    async def say(self, sound: Sound) -> int:
-        """Press, say it, let go: the burst."""
-        before = len(self.lines("floor", state="permission", why="granted"))
+    async def say(self, sound: Sound, *, at_once: bool = False) -> int:
+        """Press, speak at the tone (or `at_once`), let go: the burst."""
+        before = len(self.handset.words)
         await self.press()
-        self.handset.mouth.say(sound)
+        if at_once:
+            self.handset.mouth.say(sound)
         burst = await self.granted(before + 1)
+        if not at_once:
+            self.handset.mouth.say(sound)
         await self.handset.mouth.silent.wait()
         await self.let_go()
         return burst
 
     # --- what it heard
 
-    def frames(self, burst: int) -> list[Ear]:
-        return [one for one in self.handset.heard if one.burst == burst]
+    def packets(self, burst: int) -> list[bytes]:
+        """What it said itself; of numbers that came again, the last."""
+        return next(word.packets for word in reversed(self.handset.words) if word.burst == burst)
 
-    def doubles(self) -> list[tuple[int, int]]:
+    def frames(self, burst: int, since_s: float = 0.0) -> list[Ear]:
+        return [one for one in self.handset.heard if one.burst == burst and one.at_s >= since_s]
+
+    def doubles(self, since_s: float = 0.0) -> list[tuple[int, int]]:
         """Frames that went to the loudspeaker more than once."""
-        counts = Counter((one.burst, one.seq) for one in self.handset.heard)
+        counts = Counter((one.burst, one.seq) for one in self.handset.heard if one.at_s >= since_s)
         return [which for which, count in counts.items() if count > 1]
+
+    def missing(self, burst: int) -> list[int]:
+        """Numbers that never came, up to the highest that did."""
+        came = {one.seq for one in self.frames(burst)}
+        return sorted(set(range(max(came, default=-1) + 1)) - came)
+
+    def access_ms(self, burst: int) -> int:
+        """From the request to the grant of this burst."""
+        granted = next(n for n, one in enumerate(self.log) if one["ev"] == "floor" and one["burst"] == burst)
+        asked = next(
+            one
+            for one in reversed(self.log[:granted])
+            if one["ev"] == "floor" and one["state"] == "pending-request"
+        )
+        return int(self.log[granted]["t_ms"] - asked["t_ms"])
 
     def caught_up(self, burst: int) -> list[int]:
         return [one.seq for one in self.frames(burst) if one.flags & CATCH_UP]
 
     async def heard_out(self, burst: int) -> None:
-        """Until its loudspeaker has played the burst to its end."""
-        await self.until(lambda: self.lines("burst-heard", burst=burst))
+        """Until nobody talks any more and its loudspeaker has played the burst to its end."""
+        await self.until(lambda: not self.talks and self._has_played(burst))
+
+    def _has_played(self, burst: int) -> bool:
+        """A hole of a second ends a burst too, and it goes on after it: what counts is what follows the last frame."""
+        frames, ends = self.frames(burst), self.lines("burst-heard", burst=burst)
+        return bool(frames and ends and ends[-1]["at_s"] >= frames[-1].at_s)

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from tests.e2e.process import Daemon, daemon
 from tests.e2e.voice.line import Line, line
+from tests.e2e.voice.network import Network, network
 from tests.e2e.voice.radio import Terminal
-from tests.sound.relay import CLEAR, Relay, Weather, relay
+from tests.sound.relay import CLEAR, Weather
 
 GROUP: Final = "all"
 SEED: Final = 20261122
@@ -38,15 +39,15 @@ def site(radios: int, **rules: Any) -> dict[str, Any]:
 
 @dataclass
 class Stand:
-    """`relay` carries the datagrams, `line` the TCP of all terminals."""
+    """`relay` carries the datagrams of all terminals, `line` the TCP of those that are switched on at its port."""
 
     daemon: Daemon
-    relay: Relay
+    relay: Network
     line: Line
     radios: list[Terminal] = field(default_factory=list)
 
     def switch_on(self, device: str, port: int | None = None) -> Terminal:
-        made = Terminal(device, port or self.line.port, self.daemon.secrets[device])
+        made = Terminal(device, port or self.daemon.port, self.daemon.secrets[device])
         self.radios.append(made)
         return made
 
@@ -85,7 +86,7 @@ async def stand(
     print(f"network seed {seed}")
     udp = _free_udp_port()
     async with contextlib.AsyncExitStack() as stack:
-        between = await stack.enter_async_context(relay(("127.0.0.1", udp), up, down, seed=seed))
+        between = await stack.enter_async_context(network(("127.0.0.1", udp), up, down, seed))
         voice: dict[str, Any] = {"udp": f"127.0.0.1:{udp}", "advertise": [f"127.0.0.1:{between.port}"]}
         at = await stack.enter_async_context(
             daemon(folder, broker, site(radios, **rules), more={"voice": voice if datagrams else {"udp": ""}})
