@@ -15,28 +15,40 @@ class Network(Relay):
 
     def __init__(self, server: Address, up: Weather, down: Weather, seed: int) -> None:
         super().__init__(server, up, down, seed)
-        self.dark: set[int] = set()
-        """KIDs of those who are cut off, both ways."""
-        self.also: dict[int, int] = {}
-        """What the one of this KID gets, the one of that KID gets as well."""
+        self._dark: set[Address] = set()
+        self._also: dict[Address, Address] = {}
         self._kids: dict[Address, int] = {}
+
+    def darken(self, kid: int) -> None:
+        """He who seals under this KID now is cut off, both ways, whatever keys he gets later."""
+        self._dark.add(self._address(kid))
+
+    def lighten(self) -> None:
+        """Everybody."""
+        self._dark.clear()
+
+    def copy(self, kid: int, to: int) -> None:
+        """What the one gets, the other gets as well."""
+        self._also[self._address(kid)] = self._address(to)
+
+    def _address(self, kid: int) -> Address:
+        return next(address for address, its in self._kids.items() if its == kid)
 
     def _from_client(self, data: bytes, client: Address) -> None:
         try:
             self._kids[client] = kid_of(data)
         except ProtocolError:
             self.counts["strange"] += 1
-        if self._kids.get(client) not in self.dark:
+        if client not in self._dark:
             super()._from_client(data, client)
 
     def _from_server(self, client: Address, link: Any, data: bytes) -> None:
-        kid = self._kids.get(client, 0)
-        if kid not in self.dark:
+        if client not in self._dark:
             super()._from_server(client, link, data)
-        for other in [address for address, its in self._kids.items() if its == self.also.get(kid)]:
+        if client in self._also:
             self.counts["copied"] += 1
             assert self._front is not None
-            self._front.sendto(data, other)
+            self._front.sendto(data, self._also[client])
 
 
 @asynccontextmanager

@@ -52,11 +52,11 @@ async def test_datagrams_stop_in_mid_word(tmp_path: Path, words: Sound, deaf: st
         saying = asyncio.create_task(talker.say(words), name="saying")
         await listener.until(lambda: len(listener.handset.heard) >= MIDDLE)
         cut_s = asyncio.get_running_loop().time()
-        here.relay.dark.add(fallen.kid)
+        here.relay.darken(fallen.kid)
         took_s = await changed(fallen, "mqtt", FALL_BACK_S + SLACK_S) - cut_s
         heard = len(listener.handset.heard)
         await listener.until(lambda: len(listener.handset.heard) > heard)
-        here.relay.dark.clear()
+        here.relay.lighten()
         burst = await saying
         await listener.heard_out(burst)
         seqs = [one.seq for one in listener.frames(burst)]
