@@ -67,7 +67,7 @@ async def test_an_emergency_breaks_into_a_word(tmp_path: Path) -> None:
     async with stand(tmp_path, 4) as here:
         talker, needy, *listeners = here.radios
         hot = {"hot_microphone_s": HOT_S}
-        await here.daemon.command("configure", device=needy.device, values=hot)
+        await here.daemon.command("config", device=needy.device, values=hot)
         await needy.logged("config")
         await talker.press()
         first = await talker.granted()
