@@ -100,7 +100,9 @@ async def say_mumble(other: Mumble, frames: int) -> Word:
     return await word([other.server.pid], other.load, frames=frames)
 
 
-async def _enter_kernel(stack: AsyncExitStack, folder: Path, listeners: int) -> tuple[kernel.Loop, Child] | None:
+async def _enter_kernel(
+    stack: AsyncExitStack, folder: Path, listeners: int
+) -> tuple[kernel.Loop, Child] | None:
     try:
         program = await kernel.build(folder)
     except kernel.NoCompiler as error:

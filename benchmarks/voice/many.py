@@ -22,7 +22,9 @@ async def measure(runs: int, size: Size) -> list[Row]:
             other = await enter_mumble(stack, folder, size.groups, size.listeners)
             if other is None:
                 return []
-            ours = await stack.enter_async_context(stand(folder / "ours", groups(size.groups, size.listeners)))
+            ours = await stack.enter_async_context(
+                stand(folder / "ours", groups(size.groups, size.listeners))
+            )
             mine, theirs = [], []
             for _ in range(WARM_UP + runs):
                 mine.append((await say_ours(ours, size.frames)).heard.p99_ms)

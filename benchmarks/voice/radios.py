@@ -25,6 +25,10 @@ JOIN_TIMEOUT_S: Final = 60.0
 SETTLE_S: Final = 0.5
 """After the last keys: pings are answered, receipts are out."""
 STEP_TIMEOUT_S: Final = 10.0
+PRESS_GAP_S: Final = 0.02
+"""Between two presses, and two echoes: everybody has heard that the floor is idle, and nobody is still warm."""
+ENTRY_GAP_S: Final = 0.6
+"""Between two entries: a device may join twice a second."""
 
 
 class Load:
@@ -36,7 +40,7 @@ class Load:
 
     @property
     def talkers(self) -> list[Radio]:
-        return [group[0] for group in self.groups]
+        return [group[0] for group in self.groups if group]
 
     @property
     def listeners(self) -> list[Radio]:
@@ -46,6 +50,8 @@ class Load:
         self._port = port
         self.groups = [[Radio(one, name, carriage) for one in everybody(who)] for name, who in groups.items()]
         radios = [one for group in self.groups for one in group]
+        for one in self.talkers:
+            one.attentive = True
         async with asyncio.timeout(JOIN_TIMEOUT_S):
             for first in range(0, len(radios), AT_ONCE):
                 await asyncio.gather(*(enter(one, port) for one in radios[first : first + AT_ONCE]))
@@ -91,6 +97,7 @@ class Load:
             await asyncio.wait_for(talker.press(), STEP_TIMEOUT_S)
             took_ms.append((monotonic() - begin) * 1000)
             await asyncio.wait_for(talker.release(), STEP_TIMEOUT_S)
+            await asyncio.sleep(PRESS_GAP_S)
         return {"ms": took_ms}
 
     async def echo(self, count: int) -> dict[str, list[float]]:
@@ -99,6 +106,7 @@ class Load:
             begin = monotonic()
             await asyncio.wait_for(talker.echo(), STEP_TIMEOUT_S)
             took_ms.append((monotonic() - begin) * 1000)
+            await asyncio.sleep(PRESS_GAP_S)
         return {"ms": took_ms}
 
     async def enter(self, device: Any, group: str, count: int) -> dict[str, list[float]]:
@@ -135,6 +143,7 @@ async def _talk_on(talker: Radio, burst: int) -> None:
 async def _late(device: Somebody, group: str, port: int) -> float:
     """From the first byte of the connection until who talks is known and his sound is there."""
     radio, loop = Radio(device, group), asyncio.get_running_loop()
+    radio.attentive = True
     begin = monotonic()
     await enter(radio, port)
     heard = [(0, await loop.sock_recv(radio.socket, 2048))]
@@ -143,6 +152,7 @@ async def _late(device: Somebody, group: str, port: int) -> float:
         heard.append((0, await loop.sock_recv(radio.socket, 2048)))
     took_ms = (monotonic() - begin) * 1000
     radio.close()
+    await asyncio.sleep(ENTRY_GAP_S)
     return took_ms
 
 

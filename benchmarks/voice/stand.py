@@ -1,6 +1,6 @@
 """A site of talk groups: broker, daemon and our terminals, everybody joined."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +10,10 @@ import msgspec
 from benchmarks import town
 from benchmarks.broker import HOST, running
 from benchmarks.child import Child, child
-from benchmarks.daemon import Hand, daemon
-from dispatchd.config import Broker
+from benchmarks.daemon import VOICE, Hand, daemon
+from dispatchd.config import Broker, Voice
 from dispatchd.links.broker.access import DAEMON_USER
+from protocols.secret import hash_secret
 
 Groups = dict[str, list[town.Somebody]]
 """Talk group → its terminals, the talker first."""
@@ -58,7 +59,14 @@ def site(of: Groups) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def stand(folder: Path, of: Groups, carriage: str = "datagram", spare: int = 0) -> AsyncIterator[Stand]:
+async def stand(
+    folder: Path,
+    of: Groups,
+    carriage: str = "datagram",
+    spare: int = 0,
+    voice: Voice = VOICE,
+    operators: Sequence[dict[str, str]] = (),
+) -> AsyncIterator[Stand]:
     """A fresh site in `folder`. The last `spare` terminals of each group stay away."""
     who = [one for members in of.values() for one in members]
     may_hear = {one.id: (name,) for name, members in of.items() for one in members}
@@ -67,10 +75,12 @@ async def stand(folder: Path, of: Groups, carriage: str = "datagram", spare: int
             "url", "", f"mqtt://{HOST}:{broker.port}", DAEMON_USER, str(folder / "broker" / DAEMON_USER)
         )
         async with (
-            daemon(folder / "daemon", address) as hand,
+            daemon(folder / "daemon", address, voice=voice) as hand,
             child(folder, "-m", "benchmarks.voice.radios") as radios,
         ):
-            await hand.command("site", site=site(of))
+            await hand.command("site", site={**site(of), "operator": list(operators)})
+            for one in who:
+                await hand.command("secret", device=one.id, secret_hash=hash_secret(one.secret))
             here = {
                 name: msgspec.to_builtins(members[: len(members) - spare]) for name, members in of.items()
             }

@@ -31,11 +31,11 @@ class Track(MediaStreamTrack):
         super().__init__()
         self._frames: asyncio.Queue[av.Packet[Any]] = asyncio.Queue(WAITING_MAX)
 
-    def feed(self, packet: av.Packet[Any]) -> None:
+    def feed(self, packet: "av.Packet[Any]") -> None:
         if not self._frames.full():
             self._frames.put_nowait(packet)
 
-    async def recv(self) -> av.Packet[Any]:
+    async def recv(self) -> "av.Packet[Any]":
         return await self._frames.get()
 
 

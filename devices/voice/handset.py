@@ -121,11 +121,9 @@ class Handset:
             await pace.tick()
 
     def _cleaned(self, pcm: bytes) -> bytes:
-        """Without our own loudspeaker in it; looked at only while somebody talks here."""
-        if self._capture.idle:
-            return pcm
+        """Without our own loudspeaker in it. Listened to all the time, or the first word would seem to grow."""
         clean, howl = self._guard.push(self._duck.hear(pcm))
-        if howl is not None:
+        if howl is not None and not self._capture.idle:
             muted = words.howling(howl.mute_ms)
             self.tell("sound", muted.zh, muted.en)
             if self._feed is not None:

@@ -106,28 +106,48 @@ class Report(NamedTuple):
 
 def compare(reference: Sound, heard: Sound) -> Report:
     """Raises ValueError when the reference holds no speech; a silent `heard` is a report like any other."""
+    told, laid = _lay(reference, heard)
+    spoken, path, got = laid.spoken, laid.path, laid.got
+    alike = (_likeness(told, got) >= ALIKE) & ~_gone(told, got)
+    first, last = _ends(spoken)
+    return Report(
+        correlation=_correlation(told[spoken], got[spoken]),
+        alike=float(alike[spoken].mean()),
+        present_first=bool(alike[first].mean() >= SYLLABLE_SHARE),
+        present_last=bool(alike[last].mean() >= SYLLABLE_SHARE),
+        dropouts=_holes(_gone(told, got) & spoken),
+        delay_ms=laid.late * 1000 / RATE_HZ,
+        speed=_speed(path, spoken),
+        drift_ms=float(path[last].mean() - path[first].mean()) * HOP_MS,
+        snr_db=_segmental_snr_db(reference, _slice(heard, laid.late, len(heard)), path, spoken),
+    )
+
+
+def lateness_ms(reference: Sound, heard: Sound) -> Floats:
+    """How late each HOP_MS of speech was heard, from the first sample of each sound; ValueError as `compare`."""
+    _, laid = _lay(reference, heard)
+    return np.asarray(laid.path[laid.spoken] * HOP_MS + laid.late * 1000 / RATE_HZ, dtype=np.float64)
+
+
+class _Laid(NamedTuple):
+    """`late` samples in common, `path` frames more for each frame of the reference; `got`: what was heard there."""
+
+    spoken: npt.NDArray[np.bool_]
+    late: int
+    path: Ints
+    got: Floats
+
+
+def _lay(reference: Sound, heard: Sound) -> tuple[Floats, _Laid]:
+    """The reference's picture, and what was heard laid upon it."""
     told = _picture(reference)
     spoken = _spoken(reference, len(told))
     if not spoken.any():
         raise ValueError("the reference holds no speech")
     late = _late_samples(reference, heard, _common_shift(told, _picture(heard)))
-    heard = _slice(heard, late, max(len(heard) - late, len(reference)))
-    got = _picture(heard)
+    got = _picture(_slice(heard, late, max(len(heard) - late, len(reference))))
     path = _path(told, got)
-    laid = _at(got, np.arange(len(told)) + path)
-    alike = (_likeness(told, laid) >= ALIKE) & ~_gone(told, laid)
-    first, last = _ends(spoken)
-    return Report(
-        correlation=_correlation(told[spoken], laid[spoken]),
-        alike=float(alike[spoken].mean()),
-        present_first=bool(alike[first].mean() >= SYLLABLE_SHARE),
-        present_last=bool(alike[last].mean() >= SYLLABLE_SHARE),
-        dropouts=_holes(_gone(told, laid) & spoken),
-        delay_ms=late * 1000 / RATE_HZ,
-        speed=_speed(path, spoken),
-        drift_ms=float(path[last].mean() - path[first].mean()) * HOP_MS,
-        snr_db=_segmental_snr_db(reference, heard, path, spoken),
-    )
+    return told, _Laid(spoken, late, path, _at(got, np.arange(len(told)) + path))
 
 
 # --- pictures of sound ------------------------------------------------------------------------------------------

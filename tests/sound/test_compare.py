@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from .compare import LIMITS, RATE_HZ, compare
+from .compare import LIMITS, RATE_HZ, compare, lateness_ms
 from .spoken import ANSWER, SENTENCE, Sound, decoded, encoded, lost, reference, spoken
 
 MS = RATE_HZ // 1000
@@ -67,6 +67,10 @@ def test_a_jitter_buffer_that_stretches_and_cuts_is_no_fault() -> None:
     report = compare(sound, heard)
     assert not report.faults()
     assert report.drift_ms == pytest.approx(20)
+    late = lateness_ms(sound, heard)
+    assert (late[:10] == 0).all()
+    assert (late[-10:] == 20).all()
+    assert late.max() == 40
 
 
 DAMAGE: dict[str, Callable[[Sound], Sound]] = {
