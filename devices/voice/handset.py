@@ -33,6 +33,9 @@ METER_TIMES: Final = 10
 MAX_ENDING: Final = 64
 """Bursts whose group is remembered until they were heard, the oldest go."""
 
+BREAK_IN_MS: Final = 100
+"""What is left in the loudspeaker of a word that was cut off, of which the microphone hears the end."""
+
 Tell = Callable[[str, str], None]
 Speak = Callable[[str, str], Awaitable[bytes | None]]
 """Text and language to PCM, or None where nothing on this machine can speak."""
@@ -142,7 +145,15 @@ class Handset:
 
     def talk(self, burst: int, say: Say) -> None:
         self._say = say
+        self._break_in()
         self._capture.grant(burst)
+
+    def _break_in(self) -> None:
+        """An emergency cuts another's word off: the rest of it is not played, and closes no microphone."""
+        broken = self.overlay.jitter.unfinished
+        if broken is not None:
+            self.overlay.jitter.flush(broken)
+            self._duck.open(BREAK_IN_MS)
 
     def finish(self) -> None:
         self._capture.release()
