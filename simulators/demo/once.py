@@ -194,10 +194,10 @@ async def _settled(fleet: Fleet, api: Api, broadcast: str, say: Say) -> Broadcas
     seen: list[tuple[float, BroadcastNumbers]] = []
 
     async def still() -> bool:
+        silent = await _silent(api, fleet)  # first: it changes the reasons
         now, numbers = time.monotonic(), await _broadcast_numbers(api, broadcast)
         if not seen or seen[-1][1] != numbers:
             seen.append((now, numbers))
-        silent = await _silent(api, fleet)
         return numbers.acknowledged >= able and silent and now - seen[-1][0] >= STILL_S
 
     if not await until(still, SETTLE_WITHIN_S):
