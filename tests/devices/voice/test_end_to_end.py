@@ -21,7 +21,8 @@ from devices.voice.handset import Handset
 from devices.voice.sound import pcm_of, samples_of
 from protocols import down
 from protocols.opus import Decoder
-from simulators.voice import Figures, SimVoice, encoded, percentile, word
+from simulators.figures import Figures, percentile
+from simulators.voice import SimVoice, encoded, word
 from tests.devices.conftest import amqtt, free_port
 from tests.devices.test_shell import Parts
 from tests.devices.voice.daemon import GROUP, Daemon, daemon
