@@ -11,5 +11,6 @@ NAMES: Final = {
     "broadcast": "an operator's word until every terminal's `delivered` is on disk",
     "storm": "a thousand alarms at once, and as many as go",
     "core": "what the core costs in time, memory and start-up",
+    "voice": "what a word to a hundred listeners costs, and how soon it is heard",
 }
 """Name of the module → what it measures."""

@@ -13,18 +13,21 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import msgspec
 
 from dispatchd import app, log
-from dispatchd.config import Broker, Config, Http, Ready
+from dispatchd.config import Broker, Config, Http, Ready, Voice
 from dispatchd.core.inputs import Input
 from dispatchd.ledger import Batch, Ledger
 
 from .broker import HOST
 from .child import Child, child
+
+VOICE: Final = Voice()
+"""As it is without settings."""
 
 
 class Hand:
@@ -55,10 +58,10 @@ class Hand:
 
 @asynccontextmanager
 async def daemon(
-    folder: Path, broker: Broker, site: str = "", record: Path | None = None
+    folder: Path, broker: Broker, site: str = "", record: Path | None = None, voice: Voice = VOICE
 ) -> AsyncIterator[Hand]:
     """A new daemon in `folder`, connected to its broker."""
-    settings = _write_settings(Config(str(folder), site, Http(f"{HOST}:0"), broker))
+    settings = _write_settings(Config(str(folder), site, Http(f"{HOST}:0"), broker, voice=voice))
     options = [] if record is None else ["--record", str(record)]
     if "BENCH_PROFILE" in os.environ:
         options += ["--profile", os.environ["BENCH_PROFILE"]]

@@ -27,6 +27,7 @@ from devices.terminal import TerminalAgent
 
 if TYPE_CHECKING:
     from devices.voice.handset import Handset
+    from devices.voice.webrtc import PillarMedia
 
 OK: Final = 0
 BAD_INPUT: Final = 2
@@ -67,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="from dispatchd device add")
     parser.add_argument("--dir", type=Path, metavar="STATE", help="folder of the outbox and the log")
     parser.add_argument("--language", choices=("zh", "en"), default="zh", help="of what is said and shown")
-    parser.add_argument("--mic", metavar="SPEC", help=f"terminal: a radio that hears {MICROPHONES}")
-    parser.add_argument("--speaker", metavar="SPEC", help=f"and sounds by {SPEAKERS}")
+    parser.add_argument("--mic", metavar="SPEC", help=f"with sound: hear {MICROPHONES}")
+    parser.add_argument("--speaker", metavar="SPEC", help=f"and sound by {SPEAKERS}")
     parser.add_argument("--list-sound", action="store_true", help="print microphones and speakers, and end")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line, for scripts")
     return parser
@@ -85,18 +86,17 @@ def main(argv: list[str] | None = None) -> int:
         credentials, warnings = files.load(options.credentials, options.kind)
     except CredentialsError as error:
         return _fail(str(error), BAD_INPUT)
-    if (options.mic or options.speaker) and options.kind != "terminal":
-        return _fail("only a terminal is a radio: --mic and --speaker go with `terminal`.", BAD_INPUT)
     for warning in warnings:
         _say("warning: " + warning)
     folder = options.dir or _state_folder(credentials.device)
     tell = _print_json if options.json else print_line
     try:
-        handset = _handset(options.mic, options.speaker, tell, options.language)
+        made = _handset if options.kind == "terminal" else _intercom
+        sound = made(options.mic, options.speaker, tell, options.language)
     except NoSound as error:
         return _fail(str(error), BAD_INPUT)
     try:
-        return asyncio.run(_run(credentials, folder, options.language, handset, as_json=options.json))
+        return asyncio.run(_run(credentials, folder, options.language, sound, as_json=options.json))
     except OutboxError as error:
         return _fail(str(error), BAD_OUTBOX)
     except KeyboardInterrupt:
@@ -119,6 +119,23 @@ def _handset(mic: str | None, speaker: str | None, tell: Tell, language: str) ->
         raise NoSound(str(error)) from error
 
 
+def _intercom(mic: str | None, speaker: str | None, tell: Tell, language: str) -> "PillarMedia | None":
+    """The same for a pillar: its sound to the control room and back. NoSound."""
+    if mic is None and speaker is None:
+        return None
+    from devices.voice.sound import SoundFailed
+    from devices.voice.specs import open_sound
+    from devices.voice.webrtc import PillarMedia
+
+    try:
+        microphone, loudspeaker = open_sound(mic or "silence", speaker or "null")
+    except SoundFailed as error:
+        raise NoSound(str(error)) from error
+    return PillarMedia(
+        microphone, loudspeaker, lambda line: tell("sound", str(line.get("why") or line.get("state") or ""))
+    )
+
+
 def _list_sound() -> int:
     from devices.voice.pyaudio_sound import list_devices
     from devices.voice.sound import SoundFailed
@@ -134,7 +151,12 @@ def _list_sound() -> int:
 
 
 async def _run(
-    credentials: Credentials, folder: Path, language: str, handset: "Handset | None", *, as_json: bool
+    credentials: Credentials,
+    folder: Path,
+    language: str,
+    sound: "Handset | PillarMedia | None",
+    *,
+    as_json: bool,
 ) -> int:
     outbox = FileOutbox(folder / "outbox", clock=clock_id())
     if outbox.damaged_bytes:
@@ -144,8 +166,7 @@ async def _run(
     )
     tell = _print_json if as_json else print_line
     hardware = KeyboardHardware(credentials.kind, tell, language=language)
-    if handset is not None and isinstance(agent, TerminalAgent):
-        hardware.attach(handset, lambda: agent.radio)
+    handset = hardware.fit(sound, lambda: agent.radio if isinstance(agent, TerminalAgent) else None)
     with DeviceLog(credentials.device, folder / "log.jsonl", _print if as_json else None) as log:
         lines = log if as_json else _telling_the_link(log, language)
         device = asyncio.ensure_future(run_device(agent, credentials, hardware, outbox, lines, handset))

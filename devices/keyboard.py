@@ -28,7 +28,7 @@ from devices.events import (
     SelectGroup,
     TamperOpened,
 )
-from devices.hardware import Display, Feed, Key, Lamp, Sensors, Speaker, Vibrator
+from devices.hardware import Display, Feed, Key, Lamp, MediaPart, Sensors, Speaker, Vibrator
 from devices.voice.radio import Radio
 from protocols.types import Position
 from protocols.voice import FRAME_MS
@@ -104,8 +104,21 @@ class KeyboardHardware:
         self._state = HardwareState(battery_pct=100, signal_pct=100, volume_pct=80)
         self._playing: tuple[str, asyncio.TimerHandle] | None = None
         self._busy_until_s = 0.0
+        self.media: MediaPart | None = None
         self._handset: Handset | None = None
         self._radio: Callable[[], Radio | None] = lambda: None
+
+    def fit(self, sound: "Handset | MediaPart | None", radio: Callable[[], Radio | None]) -> "Handset | None":
+        """A terminal's handset, which is given back, or a pillar's sound to the control room."""
+        if sound is None:
+            return None
+        from devices.voice.handset import Handset  # with sound only: it loads the whole room
+
+        if isinstance(sound, Handset):
+            self.attach(sound, radio)
+            return sound
+        self.media = sound
+        return None
 
     def attach(self, handset: "Handset", radio: Callable[[], Radio | None]) -> None:
         """This terminal has real sound; `radio` tells what its lines ask."""

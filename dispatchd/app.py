@@ -50,6 +50,7 @@ from .voice import recordings, wiring
 from .voice.announcements import Announcements
 from .voice.clip_server import ClipServer
 from .voice.clips import ClipStore
+from .voice.live import LiveClips
 from .voice.recordings import Recordings
 from .voice.room import VoiceRoom
 from .voice.speech import Speech
@@ -149,6 +150,9 @@ class Daemon:
                         group.create_task(self._voice.run(), name="voice")
                         self._start_webrtc(group, engine, console, self._voice)
                     console.attach(engine, store, recordings_, sounds)
+                    live = LiveClips(recordings_, sounds.kept, engine.tell, engine.settled)
+                    engine.listen(live.committed)
+                    group.create_task(live.run(), name="live")
                     schedules = Schedules(engine.settled, engine.tell, sounds.spoken, wall_ms)
                     group.create_task(schedules.run(), name="schedules")
                     group.create_task(serve(console.app, bound, lambda: self._ready(bound)), name="http")

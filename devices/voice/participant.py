@@ -315,6 +315,7 @@ class Participant:
 
     def _start(self) -> None:
         assert isinstance(self._said, down.FloorGranted)
+        self._timers.pop("t101", None)
         self.burst = self._said.burst
         self.ends_at = self._now + self._said.talk_ms + LIMIT_SLACK_MS
         self._out.append(StartTalking(self.group, self.burst))

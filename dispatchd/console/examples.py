@@ -32,6 +32,8 @@ EXAMPLES: Final[dict[type[Struct], dict[str, Any]]] = {
     c.SignOut: {},
     c.DoneTask: {"task": "t-1"},
     c.BroadcastText: {"text": _TEXT, "target": {"units": ["station-1"]}, "ttl_s": 600},
+    c.BroadcastLive: {"target": {"everybody": True}, "text": "分局领导讲话", "priority": "normal"},
+    c.EndLive: {"broadcast": "b-1"},
     c.CancelBroadcast: {"broadcast": "b-1"},
     c.Resend: {"item": "b-1"},
     c.SetEntry: {

@@ -43,6 +43,7 @@ _WORD_ZH: Final = {
     "muted": "静音",
     "refused": "拒绝",
     "left": "已离开",
+    "incident-open": "该处有警情",
     "police": "民警",
     "auxiliary": "辅警",
     "volunteer": "志愿者",
@@ -441,6 +442,7 @@ _SAY: Final[dict[type[Fact], Callable[[Any], Words]]] = {
     f.TaskDone: _plain("{by} 完成任务 {task}", "{by} did task {task}"),
     f.BroadcastOpened: _broadcast,
     f.ScheduleRan: _schedule,
+    f.LiveEnded: _plain("{by} 现场讲话结束", "{by} has said it live"),
     f.BroadcastCancelled: _plain("{by} 取消广播", "{by} cancelled the broadcast"),
     v.TalkGroupOpened: _plain(
         "通话组 {group}({name})建立,成员 {members}", "talk group {group} ({name}) opened for {members}"

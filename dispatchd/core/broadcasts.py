@@ -152,6 +152,8 @@ def climbed(turn: Turn, ladder: Ladder) -> None:
     broadcast = turn.state.broadcasts.get(ladder.item)
     if broadcast is None or broadcast.state != "open" or not _complete(ladder, broadcast):
         return
+    if broadcast.live and not broadcast.said_ms:
+        return  # he is still talking
     turn.record(f.BroadcastClosed(broadcast.broadcast, "closed", 0))
 
 

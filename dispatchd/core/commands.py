@@ -226,6 +226,26 @@ class BroadcastText(_Command, tag="broadcast", frozen=True):
     speak: bool = True
 
 
+class BroadcastLive(_Command, tag="broadcast-live", frozen=True):
+    """Your own voice to many: opens a talk group of the addressees, in which you ask for the floor and talk.
+
+    End it by `live-end`: who has not heard it, and pillars, then get its recording.
+    """
+
+    target: Target
+    text: Text = ""
+    priority: Priority = "normal"
+    lang: ShortText = "zh"
+    ttl_s: Annotated[int, Meta(ge=10, le=86_400)] = 1800
+    drill: bool = False
+
+
+class EndLive(_Command, tag="live-end", frozen=True):
+    """You have said it."""
+
+    broadcast: Id
+
+
 class CancelBroadcast(_Command, tag="broadcast-cancel", frozen=True):
     broadcast: Id
 
@@ -402,12 +422,12 @@ class ClearFault(_Command, tag="clear-fault", frozen=True):
 
 
 Command = (
-    Accept | CallMore | Ring | StandDown | SetSilent | SetHazard | Note | Ask | HandOff | ConfirmHandOff | HandOver
-    | End | Split | Merge | Lamp | VerifyFirst | Drill | Relieve | TakeRelief | SignOut | DoneTask | BroadcastText
-    | CancelBroadcast | Resend | RequestFloor | ReleaseFloor | RevokeFloor | OpenGroup | CloseGroup | AddMembers
-    | RemoveMembers | PatchGroups | UnpatchGroup | MuteDevice | OpenMicrophone | TalkBack | PatchIn | Listened
-    | HoldIncident | SetEntry | RemoveEntry | ApplySite | SetSecret | SetDuty | SetDutyLevel
-    | ConfirmDevice | SetConfig | ClearFault
+    Accept | CallMore | Ring | StandDown | SetSilent | SetHazard | Note | Ask | HandOff | ConfirmHandOff
+    | HandOver | End | Split | Merge | Lamp | VerifyFirst | Drill | Relieve | TakeRelief | SignOut
+    | DoneTask | BroadcastText | BroadcastLive | EndLive | CancelBroadcast | Resend | RequestFloor
+    | ReleaseFloor | RevokeFloor | OpenGroup | CloseGroup | AddMembers | RemoveMembers | PatchGroups
+    | UnpatchGroup | MuteDevice | OpenMicrophone | TalkBack | PatchIn | Listened | HoldIncident | SetEntry
+    | RemoveEntry | ApplySite | SetSecret | SetDuty | SetDutyLevel | ConfirmDevice | SetConfig | ClearFault
 )  # fmt: skip
 
 RANK: Final = {"viewer": 0, "operator": 1, "duty-leader": 2, "admin": 3}

@@ -23,6 +23,7 @@ from . import (
     incident_commands,
     intercom,
     ladder,
+    live,
     owner,
     records,
     rings,
@@ -76,11 +77,9 @@ class Core:
     def carry_over(self, old: State) -> None:
         """After a failed commit: what devices and operators said of themselves (volatile) is still so."""
         state = self.state
-        for device, live in state.live.items():
+        for device, now in state.live.items():
             if (known := old.live.get(device)) is not None:
-                state.live[device] = msgspec.structs.replace(
-                    known, online=live.online, watching=live.watching
-                )
+                state.live[device] = msgspec.structs.replace(known, online=now.online, watching=now.watching)
         state.sessions = {
             name: session for name, session in old.sessions.items() if name in state.site.operator
         }
@@ -239,7 +238,10 @@ def _task_done(turn: Turn, by: str, asked: c.DoneTask) -> Done | Refusal:
 
 
 def _cancel(turn: Turn, by: str, asked: c.CancelBroadcast) -> Done | Refusal:
-    return broadcasts.cancel(turn, by, asked.broadcast)
+    done = broadcasts.cancel(turn, by, asked.broadcast)
+    if isinstance(done, Done):
+        live.said(turn, turn.state.broadcasts[asked.broadcast], by)
+    return done
 
 
 _COMMANDS: Final[dict[type[Any], Callable[[Turn, str, Any], Done | Refusal]]] = {
@@ -265,6 +267,8 @@ _COMMANDS: Final[dict[type[Any], Callable[[Turn, str, Any], Done | Refusal]]] = 
     c.SignOut: incident_commands.sign_out,
     c.DoneTask: _task_done,
     c.BroadcastText: broadcasts.send,
+    c.BroadcastLive: live.begin,
+    c.EndLive: live.end,
     c.CancelBroadcast: _cancel,
     c.Resend: _resend,
     c.RequestFloor: floor_inputs.request_floor,
@@ -340,6 +344,8 @@ def _forget_due(turn: Turn, id_: str) -> None:
 def _expiry_due(turn: Turn, item: str) -> None:
     ladder.expiry_due(turn, item)
     broadcasts.expired(turn, item)
+    if (broadcast := turn.state.broadcasts.get(item)) is not None and broadcast.state == "expired":
+        live.said(turn, broadcast, "time")
 
 
 _TIMERS: Final[dict[str, Callable[[Turn, str], None]]] = {
@@ -385,5 +391,6 @@ _ROUTES: Final[dict[type[Any], Callable[[Turn, Any], Done | Refusal | None]]] = 
     i.MediaRefused: floor_inputs.media_refused,
     i.Recorded: records.made,
     i.RecordingFaulted: records.faulted,
+    i.LiveRecorded: live.recorded,
     i.Tick: _tick,
 }

@@ -625,7 +625,9 @@ class TaskDone(_Ladder, frozen=True):
 class BroadcastOpened(_Broadcast, frozen=True):
     """`addressees`: [device, patrol or ""] each, fixed now. `unplaced`: devices left out for want of a position.
 
-    `by` is an operator, or "schedule:" and the schedule's id. `clip`: the sound of it, if it has one.
+    `by` is an operator, or "schedule:" and the schedule's id. `clip`: the sound of it, if it has one. `live`: the talk
+    group in which it is said now; `later`: pillars, which get its recording. `replays`: the live one whose recording
+    this is.
     """
 
     broadcast: str
@@ -642,6 +644,17 @@ class BroadcastOpened(_Broadcast, frozen=True):
     unplaced: list[str] = field(default_factory=list)
     sender: str = ""
     clip: Clip | None = None
+    live: str = ""
+    later: list[tuple[str, str]] = field(default_factory=list)
+    replays: str = ""
+
+
+class LiveEnded(_Broadcast, frozen=True):
+    """What was said live in this talk group is over; who has not heard it gets its recording."""
+
+    broadcast: str
+    group: str
+    by: str
 
 
 class BroadcastCancelled(_Broadcast, frozen=True):

@@ -111,6 +111,13 @@ class RecordingFaulted(Struct, frozen=True):
     why: str
 
 
+class LiveRecorded(Struct, frozen=True):
+    """The recording of a live broadcast as a clip; None when there is none (nothing was said, or it was not kept)."""
+
+    broadcast: str
+    clip: Clip | None = None
+
+
 class ScheduleDue(Struct, frozen=True):
     """A scheduled broadcast's hour has come; `occurrence` names it for ever (site date and time).
 
@@ -138,5 +145,6 @@ Input = (
     | StoreFailed
     | Media
     | ScheduleDue
+    | LiveRecorded
     | Tick
 )

@@ -244,7 +244,7 @@ def why_not(state: State, ladder: Ladder, place: Place) -> str:
     if ladder.expired:
         return "expired"
     if held_back(state, ladder, place):
-        return "incident"
+        return "incident-open"
     if live is None or not live.online:
         return "offline"
     return "no-answer" if place.route or place.tries > 1 else ""
@@ -256,8 +256,8 @@ def why_not(state: State, ladder: Ladder, place: Place) -> str:
 def route_due(turn: Turn, item: str) -> None:
     """Timer of a routed item: who has not heard by now gets the next way; until everybody has or no way is left."""
     ladder = turn.state.ladders.get(item)
-    if ladder is None or over(turn, ladder) or ladder.kind not in ROUTED:
-        return
+    if ladder is None or over(turn, ladder) or ladder.kind not in ROUTED or "live" in ladder.fields:
+        return  # what is said live has one other way: its recording (live.py)
     step_ms = int(turn.index.rules(_unit_of_item(turn, ladder)).second_route_after_s * 1000)
     if turn.now >= ladder.opened_ms + step_ms:
         try_routes(turn, ladder, _to_route(turn, ladder))

@@ -257,6 +257,10 @@ class Broadcast(Struct):
     state: str = "open"
     closed_ms: int = 0
     cancel_item: str = ""
+    live: str = ""
+    later: list[tuple[str, str]] = []
+    replays: str = ""
+    said_ms: int = 0
     clip: Clip | None = None
 
 

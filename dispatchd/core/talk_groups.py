@@ -52,7 +52,7 @@ def follow(turn: Turn, incident: Incident) -> None:
     talk = turn.state.talk.get(group)
     if incident.ended_ms:
         if talk is not None:
-            _close(turn, group, incident.incident, "ended")
+            close(turn, group, incident.incident, "ended")
         return
     wanted = _responding(turn, incident)
     if talk is None:
@@ -61,7 +61,7 @@ def follow(turn: Turn, incident: Incident) -> None:
                 group, incident.incident, incident.unit, "incident", incident.incident, wanted, incident.drill
             )
         )
-        _refresh(turn, wanted)
+        refresh(turn, wanted)
     elif sorted(talk.members) != wanted:
         change(turn, group, set(wanted) - set(talk.members), set(talk.members) - set(wanted), "incident")
 
@@ -80,7 +80,7 @@ def change(turn: Turn, group: str, added: Iterable[str], removed: Iterable[str],
     """Members come and go; he who talked and is gone talks no more."""
     added, removed = sorted(added), sorted(removed)
     turn.record(f.MembersChanged(group, added, removed, by, rights.incident_of(turn, group)))
-    _refresh(turn, [*added, *removed])
+    refresh(turn, [*added, *removed])
     for device in removed:
         if (one := rights.floor_of(turn, group)).talker == device and one.burst and one.via == group:
             floor.free(turn, one, "left")
@@ -88,18 +88,18 @@ def change(turn: Turn, group: str, added: Iterable[str], removed: Iterable[str],
         tell.late(turn, device, [group])
 
 
-def _refresh(turn: Turn, changed: Iterable[str]) -> None:
+def refresh(turn: Turn, changed: Iterable[str]) -> None:
     """Tell the devices, the broker's list and the voice room."""
     for device in changed:
         devices.refresh_membership(turn, device)
     turn.do(SyncVoice())
 
 
-def _close(turn: Turn, group: str, incident: str, by: str) -> None:
+def close(turn: Turn, group: str, incident: str, by: str) -> None:
     floor.close(turn, group, by)
     members = turn.state.talk[group].members
     turn.record(f.TalkGroupClosed(group, by, incident))
-    _refresh(turn, members)
+    refresh(turn, members)
 
 
 # --- operators --------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def open_group(turn: Turn, by: str, asked: c.OpenGroup) -> Done | Refusal:
     group = turn.next_id("og")
     unit = turn.state.site.operator[by].unit
     turn.record(f.TalkGroupOpened(group, asked.name, unit, by, "", members))
-    _refresh(turn, members)
+    refresh(turn, members)
     return Done({"group": group}, {"members": len(members)})
 
 
@@ -131,7 +131,7 @@ def close_group(turn: Turn, by: str, asked: c.CloseGroup) -> Done | Refusal:
             "not-yours",
             f"{asked.group} is a talk group of the site or of an incident: it is not closed by hand",
         )
-    _close(turn, asked.group, "", by)
+    close(turn, asked.group, "", by)
     return Done({"group": asked.group})
 
 

@@ -93,6 +93,15 @@ def add(subparsers: Any) -> None:
         verbs_of, "broadcast", "one word to many (广播)", 'ctl broadcast "集合" --unit station-1', _broadcast
     )
     verbs.add_flags(broadcast, (*verbs.BROADCAST, *verbs.SOUND, verbs.NO_WAIT))
+    talk.add_live_flags(
+        _new(
+            verbs_of,
+            "live",
+            "your voice to many, now (现场广播)",
+            "ctl live word.wav --to all",
+            talk.run_live,
+        )
+    )
     say = _new(
         verbs_of, "say", "say something to somebody (语音广播)", 'ctl say "请到东门集合" --to station-1', _say
     )

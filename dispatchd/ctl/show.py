@@ -87,7 +87,7 @@ _ZH: Final = {
     "muted": "静音",
     "refused": "拒绝",
     "left": "已离开",
-    "incident": "该处有警情",
+    "incident-open": "该处有警情",
     "called": "已呼叫",
     "accepted": "已接受",
     "declined": "已谢绝",

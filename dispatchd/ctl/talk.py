@@ -4,6 +4,7 @@ PyAV and aiortc are imported only when it runs: they take half a second, and mos
 """
 
 import asyncio
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, Final
@@ -11,12 +12,15 @@ from typing import Any, Final
 from protocols.types import PRIORITIES
 from protocols.voice import FRAME_MS
 
-from .errors import BAD_FILE, OK, REFUSED, CliError
+from .errors import BAD_FILE, OK, REFUSED, USAGE, CliError
 from .shell import Shell
+from .verbs import said_to
 
 AFTER_S: Final = 0.1
 """From the last packet to the release: it travels by another road."""
 REF: Final = 1
+JOIN_S: Final = 1.0
+"""From opening a group until its terminals have its key; one that needs longer gets the recording."""
 
 CAUSES: Final = {
     "too-long": ("讲话时间已到", "the talk time is over"),
@@ -34,12 +38,55 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument("--priority", choices=PRIORITIES, default="normal", help="how urgent")
 
 
+def add_live_flags(parser: ArgumentParser) -> None:
+    parser.add_argument("file", help="any sound file: WAV, MP3, Ogg, FLAC …")
+    parser.add_argument("--to", action="append", required=True, metavar="WHOM", help="as for `ctl say`")
+    parser.add_argument("--text", default="", help="what a screen shows meanwhile")
+    parser.add_argument("--priority", choices=PRIORITIES, default="normal", help="how urgent")
+    parser.add_argument("--drill", action="store_true", help="an exercise")
+
+
+def run_live(shell: Shell) -> int:
+    """`ctl live`: a live broadcast with a file for a voice; who has not heard it gets the recording."""
+    args = shell.args
+    packets = _packets(shell)
+    try:
+        target = said_to(args.to, shell.client.get("/site"))
+    except ValueError as error:
+        raise CliError(str(error), USAGE) from None
+    fields = {name: getattr(args, name) for name in ("text", "priority", "drill")}
+    opened = shell.client.command("broadcast-live", {**fields, "target": target})
+    broadcast, args.group = opened["ids"]["broadcast"], opened["ids"]["group"]
+    shell.say(
+        shell.t(f"现场广播 {broadcast},通话组 {args.group}", f"Live broadcast {broadcast} in {args.group}")
+    )
+    time.sleep(JOIN_S)
+    try:
+        with asyncio.Runner() as runner:
+            report = runner.run(_talk(shell, packets))
+    finally:
+        shell.client.command("live-end", {"broadcast": broadcast})
+    shell.say(_sentence(shell, report))
+    shell.give({"broadcast": broadcast, **report})
+    return OK if report["ended"] == "released" else REFUSED
+
+
 def run(shell: Shell) -> int:
+    packets = _packets(shell)
+    with asyncio.Runner() as runner:
+        report = runner.run(_talk(shell, packets))
+    shell.say(_sentence(shell, report))
+    shell.give(report)
+    return OK if report["ended"] == "released" else REFUSED
+
+
+def _packets(shell: Shell) -> list[bytes]:
+    """Of the sound file; CliError when it is none."""
     from . import sound_file
 
     path = Path(shell.args.file)
     try:
-        packets = sound_file.packets(path)
+        return sound_file.packets(path)
     except sound_file.NoSound as error:
         raise CliError(
             shell.t(
@@ -48,11 +95,6 @@ def run(shell: Shell) -> int:
             ),
             BAD_FILE,
         ) from None
-    with asyncio.Runner() as runner:
-        report = runner.run(_talk(shell, packets))
-    shell.say(_sentence(shell, report))
-    shell.give(report)
-    return OK if report["ended"] == "released" else REFUSED
 
 
 async def _talk(shell: Shell, packets: list[bytes]) -> dict[str, Any]:

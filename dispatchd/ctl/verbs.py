@@ -413,8 +413,8 @@ def _assignment(text: str) -> tuple[str, int | bool | str]:
 ELSEWHERE: Final = {"broadcast", "set", "remove", "site", "secret", "listened"}
 """Commands with a subcommand of their own: ctl broadcast, site, device add, operator add, ctl recordings --out."""
 
-BY_VOICE: Final = {"floor-request", "floor-release"}
-"""Commands that mean nothing without a microphone: ctl talk sends them by its voice session."""
+BY_VOICE: Final = {"floor-request", "floor-release", "broadcast-live", "live-end"}
+"""Commands that mean nothing without a microphone: ctl talk and ctl live send them with a voice session."""
 
 
 def add_flags(parser: ArgumentParser, flags: tuple[Flag, ...]) -> None:

@@ -45,7 +45,7 @@ class Announcements:
             packets = await self._speech.say(words, "emergency" if priority in URGENT else "chime")
         except SpeechError as error:
             return self._refused(error)
-        return await self._kept(packets)
+        return await self.kept(packets)
 
     async def uploaded(self, raw: bytes) -> Clip | Refusal:
         """The clip of a sound file, as it is."""
@@ -53,13 +53,14 @@ class Announcements:
             packets = await self._speech.file(raw)
         except SpeechError as error:
             return self._refused(error)
-        return await self._kept(packets)
+        return await self.kept(packets)
 
     def _refused(self, error: SpeechError) -> Refusal:
         log.warning("no sound was made", code=error.code, error=str(error))
         return Refusal(error.code, str(error))
 
-    async def _kept(self, packets: list[bytes]) -> Clip | Refusal:
+    async def kept(self, packets: list[bytes]) -> Clip | Refusal:
+        """The clip of these packets of 20 ms."""
         in_use = await self._in_use()
         try:
             return await asyncio.to_thread(self._store.add, packets, in_use)

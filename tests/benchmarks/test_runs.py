@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import broadcast, city, core, journal, storm, town
+from benchmarks import broadcast, city, core, journal, storm, town, voice
 from benchmarks.metric import Row as Figure
+from benchmarks.voice import mumble
+from benchmarks.voice.size import Size
 from dispatchd.core import facts as f
 from dispatchd.core.commands import ApplySite
 from dispatchd.core.core import Core
@@ -42,6 +44,17 @@ async def test_storm_finds_every_alarm_in_the_file() -> None:
     assert by_name["storm_lost"].ours == by_name["storm_doubled"].ours == 0
     assert by_name["storm_p99_ms"].ours > 0
     assert by_name["storm_share"].ours > 0
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.full
+@pytest.mark.mosquitto
+async def test_voice_has_every_row_that_this_machine_can_compare() -> None:
+    tiny = Size(listeners=3, groups=2, frames=25, web=3, presses=5, entries=2, words=1)
+    rows = await voice.measure(1, tiny)
+    missing = "mumble" if mumble.find() is None else "nothing"
+    whole(rows, [metric.name for metric in voice.METRICS if missing not in metric.name])
+    assert all(one.ours > 0 for one in rows)
 
 
 def test_a_lost_alarm_and_a_doubled_one_are_counted(tmp_path: Path) -> None:

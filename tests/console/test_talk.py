@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from dispatchd.console.feed import touched
 from dispatchd.core.commands import OpenGroup, SetEntry, Target
 from dispatchd.core.inputs import DeviceSaid, MediaHeard, OperatorHears, RecordingFaulted, VoiceJoined
+from dispatchd.core.voice_facts import FloorFreed, FloorTaken, RecordingMade
 from protocols import up
 
 from .desk import Desk, desk
@@ -191,3 +193,11 @@ async def test_a_site_that_grows_is_seen_at_once() -> None:
         assert (await group(at, "north-a"))["members"] == 3
         assert "new" in await at.ids("north", "/groups")
         assert "new" not in await at.ids("south", "/groups")
+
+
+def test_a_word_marks_its_groups_and_not_the_fleet_of_its_incident() -> None:
+    taken = FloorTaken("a", 1, "t-n", 1, "a", ["a", "b"], "normal", 3, 1, incident="i1-1")
+    made = RecordingMade("r1", "a", 1, "t-n", "i1-1", 0, 1, 1, 0, 1)
+    assert set(touched(taken)) == {("groups", "a"), ("groups", "b")}
+    assert set(touched(FloorFreed("a", 1, "t-n", "released", "i1-1"))) == {("groups", "a")}
+    assert not set(touched(made))

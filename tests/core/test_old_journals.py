@@ -4,6 +4,7 @@ Each `journals/NNNN.jsonl` was written by the code of its day, one row a line, a
 what came of it. When a fact changes its form, its `V` grows and `facts.UPCAST` learns the way from the old one.
 """
 
+import base64
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,16 @@ def folded(path: Path) -> tuple[Core, Counter[str]]:
     core, kinds = Core(), Counter[str]()
     for line in path.read_bytes().splitlines():
         row: dict[str, Any] = msgspec.json.decode(line)
-        fact = f.decode(row["kind"], row["v"], msgspec.msgpack.encode(row["body"]))
+        fact = f.decode(row["kind"], row["v"], _body(row["body"]))
         core.apply(fact, row["now_ms"])
         kinds[row["kind"]] += 1
     core.refolded()
     return core, kinds
+
+
+def _body(body: Any) -> bytes:
+    """Plain fields, or the MessagePack itself in base64 where they hold bytes."""
+    return base64.b64decode(body) if isinstance(body, str) else msgspec.msgpack.encode(body)
 
 
 def told(core: Core, kinds: Counter[str]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,17 @@ def test_the_page_names_every_key_and_setting() -> None:
     page = (REPOSITORY / "docs" / "device.md").read_text()
     for word in (*keyboard.PILLAR_KEYS, *keyboard.TERMINAL_KEYS, *settings.NAMES):
         assert f"`{word}`" in page, word
+
+
+def test_a_pillar_with_a_microphone_tries_to_be_heard_when_it_is_pressed(tmp_path: Path) -> None:
+    """There is no broker, so its offers are not answered; it says so and goes on."""
+    credentials = str(write(tmp_path / "a.json"))
+    command = [
+        sys.executable, "-m", "devices.cli", "pillar", "--credentials", credentials, "--dir", str(tmp_path / "state"),
+        "--mic", "tone:440", "--speaker", "null",
+    ]  # fmt: skip
+    run = subprocess.run(
+        command, input="press\nwait 3\nquit\n", capture_output=True, text=True, timeout=30, check=False
+    )
+    assert run.returncode == cli.OK, run.stderr
+    assert "no answer within 2 s" in run.stdout

@@ -27,12 +27,17 @@ def _broadcast_opened(state: State, index: Index, fact: f.BroadcastOpened, now: 
         "ack",
         "drill",
         "clip",
+        "live",
+        "later",
+        "replays",
     )
     state.broadcasts[fact.broadcast] = Broadcast(**{n: getattr(fact, n) for n in names}, opened_ms=now)
     fields = {n: getattr(fact, n) for n in ("broadcast", "text", "priority", "lang", "ack", "sender")}
     fields["expires_at"] = fact.expires_ms
     if fact.clip is not None:
         fields["clip"] = msgspec.to_builtins(fact.clip, builtin_types=(bytes,))
+    if fact.live:
+        fields["live"] = fact.live
     ladder = Ladder(
         fact.broadcast, "broadcast", fact.broadcast, now, fact.expires_ms, fields=fields, drill=fact.drill
     )
@@ -59,6 +64,12 @@ def _shut(index: Index, broadcast: Broadcast, how: str, now: int) -> None:
     broadcast.state, broadcast.closed_ms = how, now
     keep_ms = int(index.rules(broadcast.unit).keep_ended_s * 1000)
     index.arm(now + keep_ms, "forget", broadcast.broadcast)
+
+
+@folds(f.LiveEnded)
+def _live_ended(state: State, index: Index, fact: f.LiveEnded, now: int) -> None:
+    if (broadcast := state.broadcasts.get(fact.broadcast)) is not None:
+        broadcast.said_ms = now
 
 
 @folds(f.BroadcastClosed)

@@ -136,7 +136,8 @@ async def test_a_sentence_from_a_file_is_played_into_a_file(any_broker: int, tmp
         await two.until("burst-heard")
     heard = samples_of((tmp_path / "heard.wav").read_bytes()[44:]).astype(float)
     assert ("talks", "All: t-1 talks") in lines
-    assert likeness(heard, _directly(said)) > 0.9
+    assert likeness(heard, _directly(said)) > 0.75, "a busy machine stretches it a little"
+    assert likeness(heard, _directly(sentence(6, seed=77))) < 0.75, "another sentence is not like it"
 
 
 def write_wav(path: Path, sound: np.ndarray) -> None:
