@@ -31,7 +31,7 @@ from .figures import Figures
 from .hardware import SimHardware
 from .radio import Radio
 from .roster import Roster
-from .voice import Packets, SimVoice
+from .voice import Packets, SimVoice, word
 
 STEP_S: Final = 0.5
 CONNECT_EVERY_S: Final = 0.015
@@ -113,6 +113,8 @@ class Fleet:
         """`radios`: terminals have voice. `sound` makes the sound of one pillar; without it they have none."""
         self.city = city
         self.figures = Figures()
+        self.word: Packets = ()
+        """What who talks says when nobody says what; nothing: la-la-la."""
         self._radios = radios
         self._sound = sound
         self._born_s = int(time.time())
@@ -329,10 +331,14 @@ class Fleet:
         hardware.use(EmergencyDown())
         asyncio.get_running_loop().call_later(EMERGENCY_HOLD_S, hardware.use, EmergencyUp())
 
-    def talk(self, terminal: str, packets: Packets, group: str = "") -> bool:
+    def talk(self, terminal: str, packets: Packets = (), group: str = "") -> bool:
         """The person chooses `group`, presses the talk key, says this, lets go; False if this is no running radio."""
         voice = self.devices[terminal].voice
-        return voice is not None and voice.speak(packets, group)
+        return voice is not None and voice.speak(packets or self._any_word(), group)
+
+    def _any_word(self) -> Packets:
+        self.word = self.word or word()
+        return self.word
 
     def tuned(self, terminal: str, group: str) -> bool:
         """It knows that it is in this talk group and has the keys of all its groups."""

@@ -148,6 +148,7 @@ async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
         spoken = await make(directory / WORDS)
         await _warm_up()
         fleet = await _fleet(args, directory, ready)
+        fleet.word = spoken.words["coming"].packets
         running = group.create_task(fleet.run(), name="fleet")
         numbers = await _show(args, Talking(daemon, spoken), ready, fleet)
         running.cancel()

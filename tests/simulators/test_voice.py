@@ -17,7 +17,9 @@ from protocols.voice import LAST, Frame
 from simulators.assemble import Manner, assemble
 from simulators.figures import Figures
 from simulators.roster import Roster
+from simulators.script import Script
 from simulators.voice import SimVoice, encoded, from_wav, la_la_la, word, write_wav
+from simulators.words import words
 from tests.devices.conftest import amqtt, free_port
 from tests.devices.voice.daemon import GROUP, daemon
 
@@ -77,7 +79,9 @@ async def test_one_of_a_fleet_talks_and_the_others_hear_every_frame(tmp_path: Pa
                 group = down.TalkGroup(GROUP, "All")
                 await here.here.say(credentials.device, down.Membership(1, "pa-1", True, [GROUP], [group]))
             await here.until(lambda: sum(one.address is not None for one in here.sessions.values()) == 3)
-            assert fleet.talk("t-1", word(400))
+            fleet.word = word(400)
+            script = Script(fleet, words("en"), str)
+            assert script.do("talk t-1") == "talk t-1: done"
             await here.until(lambda: len(here.frames) == 21)
             await here.until(lambda: not here.talker)
         assert fleet.devices["t-1"].voice is not None
