@@ -206,10 +206,9 @@ class Handset:
                 self._tell("level", f"{level:6.1f} dBFS {'█' * max(0, round((level + 60) / 3))}")
                 await asyncio.sleep(METER_S)
 
-    def _played(self, pcm: bytes) -> None:
+    def _played(self, _pcm: bytes) -> None:
         """The radio's own signals close no microphone: at "granted" somebody speaks his first syllable."""
-        if self.overlay.echoes:
-            self._duck.played(pcm)
+        self._duck.played(self.overlay.echo)
 
     def _lay(self, pcm: bytes, volume_pct: int, rank: int, *, brief: bool = False) -> int | None:
         number = self.overlay.lay(pcm, volume_pct, rank, brief=brief)

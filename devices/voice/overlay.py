@@ -76,8 +76,8 @@ class Overlay(Playout):
     def __init__(self) -> None:
         super().__init__()
         self.volume_pct = 100
-        self.echoes = False
-        """In the last piece was more than a brief signal: the microphone must not hear it."""
+        self.echo = b""
+        """Of the last piece what the microphone must not hear: all but brief signals."""
         self._laid: deque[_Laid] = deque()
         self._number = 0
         self._gains: dict[int, tuple[float, bool]] = {}
@@ -110,16 +110,17 @@ class Overlay(Playout):
         if voice is None and not self._laid:
             return None
         pcm, over = voice or (SILENCE, [])
-        self.echoes = voice is not None
         gain, urgent = self._gains.get(self._burst or 0, (1.0, False))
         mixed = samples_of(pcm) * (gain * self.volume_pct / 100)
         if self._laid:
             laid = self._laid[0]
-            self.echoes = self.echoes or not laid.brief
             if voice is not None and laid.rank >= EMERGENCY:
                 mixed *= DUCKED
             back = DUCKED if voice is not None and urgent and laid.rank < EMERGENCY else 1.0
-            mixed = mixed + samples_of(laid.next()) * (laid.gain * back)
+            heard, mixed = mixed, mixed + samples_of(laid.next()) * (laid.gain * back)
+            self.echo = pcm_of(heard if laid.brief else mixed)
             if laid.over:
                 over = [*over, self._laid.popleft().number]
-        return pcm_of(mixed), over
+            return pcm_of(mixed), over
+        self.echo = pcm_of(mixed)
+        return self.echo, over

@@ -1,13 +1,16 @@
 """The relay of tests/sound that also knows whose datagrams are whose: one terminal's can be cut or copied."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from protocols.errors import ProtocolError
 from protocols.sframe import kid_of
 from tests.sound.relay import Address, Relay, Weather
+
+LAST_UP: Final = 50
 
 
 class Network(Relay):
@@ -15,6 +18,8 @@ class Network(Relay):
 
     def __init__(self, server: Address, up: Weather, down: Weather, seed: int) -> None:
         super().__init__(server, up, down, seed)
+        self.last_up: deque[bytes] = deque(maxlen=LAST_UP)
+        """The newest datagrams that came from terminals."""
         self._dark: set[Address] = set()
         self._also: dict[Address, Address] = {}
         self._kids: dict[Address, int] = {}
@@ -35,6 +40,7 @@ class Network(Relay):
         return next(address for address, its in self._kids.items() if its == kid)
 
     def _from_client(self, data: bytes, client: Address) -> None:
+        self.last_up.append(data)
         try:
             self._kids[client] = kid_of(data)
         except ProtocolError:

@@ -117,6 +117,8 @@ class NotedHandset(Handset):
         self.words: list[Word] = []
         self.lines: list[tuple[str, str]] = []
         self.tones: list[str] = []
+        self.mangle: Callable[[bytes], bytes] = bytes
+        """What a hostile terminal makes of its packets."""
         self.news = asyncio.Event()
         super().__init__(self.mouth, self.tape, self._line, language="en")
 
@@ -139,6 +141,7 @@ class NotedHandset(Handset):
         self.words.append(word)
 
         def noted(opus: bytes, ts: int, last: bool) -> None:
+            opus = self.mangle(opus)
             word.packets.append(opus)
             say(opus, ts, last)
 
