@@ -29,6 +29,7 @@ class Words:
     enrolled: str
     online: str
     try_next: str
+    hear: str
     stopping: str
 
     def unknown(self, verb: str, device: str, ids: Sequence[str]) -> str:
@@ -60,7 +61,21 @@ ZH: Final = Words(
     {dispatchd} ctl watch --dir {dir}
     {dispatchd} ctl fleet --dir {dir}
     {dispatchd} ctl broadcast --dir {dir} --everybody --ack '请各组报告位置'
+  一机同频(一人讲话,人人听到):
+    {dispatchd} ctl groups --dir {dir}
+    {dispatchd} ctl talk tg-all {word} --dir {dir}      (或您自己的声音文件)
+    {dispatchd} ctl listen tg-all OUT.wav --dir {dir}   (Ctrl-C 结束)
+    {dispatchd} ctl say '请各组报告位置' --to all --dir {dir}   (合成语音广播)
+    {dispatchd} ctl recordings --dir {dir}              (录音也在 {recordings},任何播放器或浏览器都能放)
+  自己当一台对讲机(每人一台;--mic file:A.wav --speaker file:B.wav 则不用声卡):
+    {dispatchd} device add my-radio --kind terminal --patrol g-001 --confirmed --dir {dir}
+    {device} terminal --credentials {dir}/credentials/my-radio.json --mic pyaudio --speaker pyaudio
   这里还可以:           status · offline t-005 · deaf t-006 · flat t-007 · quit
+""",
+    hear="""
+{count} 段录音在 {recordings}(.opus 文件),任何播放器或浏览器都能放。谁在何时讲了什么:
+  {dispatchd} run --dir {dir}              (先启动)
+  {dispatchd} ctl recordings --dir {dir}   (另一个窗口)
 """,
     stopping="正在停止(最多 {seconds:.0f} 秒)……",
 )
@@ -84,7 +99,21 @@ The town is alive. What to try next:
     {dispatchd} ctl watch --dir {dir} --lang en
     {dispatchd} ctl fleet --dir {dir} --lang en
     {dispatchd} ctl broadcast --dir {dir} --lang en --everybody --ack 'All patrols report your position'
+  one talks, all hear it:
+    {dispatchd} ctl groups --dir {dir} --lang en
+    {dispatchd} ctl talk tg-all {word} --dir {dir} --lang en      (or a sound file of your own)
+    {dispatchd} ctl listen tg-all OUT.wav --dir {dir} --lang en   (Ctrl-C ends it)
+    {dispatchd} ctl say 'Report your position' --to all --text-lang en --dir {dir} --lang en
+    {dispatchd} ctl recordings --dir {dir} --lang en              (files in {recordings}, for any player or browser)
+  be a radio yourself (--mic file:A.wav --speaker file:B.wav needs no sound card):
+    {dispatchd} device add my-radio --kind terminal --patrol g-001 --confirmed --dir {dir}
+    {device} terminal --credentials {dir}/credentials/my-radio.json --mic pyaudio --speaker pyaudio --language en
   also here:            status · offline t-005 · deaf t-006 · flat t-007 · quit
+""",
+    hear="""
+{count} recordings are in {recordings} (.opus files); any player or browser plays them. Who said what, and when:
+  {dispatchd} run --dir {dir}                        (start it first)
+  {dispatchd} ctl recordings --dir {dir} --lang en   (in another window)
 """,
     stopping="Stopping (at most {seconds:.0f} s) ...",
 )

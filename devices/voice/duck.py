@@ -37,7 +37,7 @@ class Duck:
     def __init__(self, settings: DuckSettings | None = None) -> None:
         self._settings = settings or DuckSettings()
         self._ducked = 0.0 if self._settings.gain_db <= GATED_DB else 10 ** (self._settings.gain_db / 20)
-        self._left_ms = 0
+        self._left_ms = self._open_ms = 0
         self._gain = 1.0
 
     @property
@@ -47,11 +47,16 @@ class Duck:
 
     def played(self, pcm: bytes) -> None:
         """What goes to the loudspeaker now."""
-        if level_dbfs(pcm) >= self._settings.playing_dbfs:
+        if not self._open_ms and level_dbfs(pcm) >= self._settings.playing_dbfs:
             self._left_ms = self._settings.tail_ms + FRAME_MS
+
+    def open(self, for_ms: int) -> None:
+        """At once: neither what sounds now counts, nor what is played in the next `for_ms`."""
+        self._left_ms, self._open_ms = 0, for_ms
 
     def hear(self, pcm: bytes) -> bytes:
         """20 ms of the microphone."""
+        self._open_ms = max(0, self._open_ms - FRAME_MS)
         gain = self._ducked if self.ducked else 1.0
         self._left_ms = max(0, self._left_ms - FRAME_MS)
         before, self._gain = self._gain, gain

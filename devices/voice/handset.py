@@ -33,6 +33,9 @@ METER_TIMES: Final = 10
 MAX_ENDING: Final = 64
 """Bursts whose group is remembered until they were heard, the oldest go."""
 
+BREAK_IN_MS: Final = 100
+"""What is left in the loudspeaker of a word that was cut off, of which the microphone hears the end."""
+
 Tell = Callable[[str, str], None]
 Speak = Callable[[str, str], Awaitable[bytes | None]]
 """Text and language to PCM, or None where nothing on this machine can speak."""
@@ -65,7 +68,7 @@ class Handset:
         self.overlay = Overlay()
         self.scanner = Scanner()
         self._player = VoicePlayer(
-            speaker, presented=self._presented, played=self._duck.played, playout=self.overlay
+            speaker, presented=self._presented, played=self._played, playout=self.overlay
         )
         self._groups: dict[int, str] = {}
         self._playing: dict[int, str] = {}
@@ -142,7 +145,15 @@ class Handset:
 
     def talk(self, burst: int, say: Say) -> None:
         self._say = say
+        self._break_in()
         self._capture.grant(burst)
+
+    def _break_in(self) -> None:
+        """An emergency cuts another's word off: the rest of it is not played, and closes no microphone."""
+        broken = self.overlay.jitter.unfinished
+        if broken is not None:
+            self.overlay.jitter.flush(broken)
+            self._duck.open(BREAK_IN_MS)
 
     def finish(self) -> None:
         self._capture.release()
@@ -177,7 +188,7 @@ class Handset:
         self._player.wake()
 
     def tone(self, name: str) -> None:
-        self._lay(signal(name), self.overlay.volume_pct, 0)
+        self._lay(signal(name), self.overlay.volume_pct, 0, brief=True)
 
     def tell(self, what: str, text: str, text_en: str) -> None:
         self._tell(what, text_en if self._language == "en" else text)
@@ -195,8 +206,13 @@ class Handset:
                 self._tell("level", f"{level:6.1f} dBFS {'█' * max(0, round((level + 60) / 3))}")
                 await asyncio.sleep(METER_S)
 
-    def _lay(self, pcm: bytes, volume_pct: int, rank: int) -> int | None:
-        number = self.overlay.lay(pcm, volume_pct, rank)
+    def _played(self, pcm: bytes) -> None:
+        """The radio's own signals close no microphone: at "granted" somebody speaks his first syllable."""
+        if self.overlay.echoes:
+            self._duck.played(pcm)
+
+    def _lay(self, pcm: bytes, volume_pct: int, rank: int, *, brief: bool = False) -> int | None:
+        number = self.overlay.lay(pcm, volume_pct, rank, brief=brief)
         self._player.wake()
         return number
 

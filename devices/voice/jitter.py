@@ -139,6 +139,11 @@ class JitterBuffer:
         return self._streams[0].burst if self._streams else None
 
     @property
+    def unfinished(self) -> int | None:
+        """The burst whose turn it is, if its last frame has not come."""
+        return None if not self._streams or self._streams[0].ends else self._streams[0].burst
+
+    @property
     def target_ms(self) -> float:
         """How long a frame waits at present."""
         return self._lateness.target_ms

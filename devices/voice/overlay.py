@@ -54,10 +54,10 @@ def _tone(hz: float, ms: int) -> bytes:
 class _Laid:
     """One sound over the radio; `number` (negative, a burst never is) is reported at its end."""
 
-    __slots__ = ("at", "gain", "number", "pcm", "rank")
+    __slots__ = ("at", "brief", "gain", "number", "pcm", "rank")
 
-    def __init__(self, number: int, pcm: bytes, gain: float, rank: int) -> None:
-        self.number, self.pcm, self.gain, self.rank = number, pcm, gain, rank
+    def __init__(self, number: int, pcm: bytes, gain: float, rank: int, *, brief: bool) -> None:
+        self.number, self.pcm, self.gain, self.rank, self.brief = number, pcm, gain, rank, brief
         self.at = 0
 
     def next(self) -> bytes:
@@ -76,6 +76,8 @@ class Overlay(Playout):
     def __init__(self) -> None:
         super().__init__()
         self.volume_pct = 100
+        self.echoes = False
+        """In the last piece was more than a brief signal: the microphone must not hear it."""
         self._laid: deque[_Laid] = deque()
         self._number = 0
         self._gains: dict[int, tuple[float, bool]] = {}
@@ -85,12 +87,12 @@ class Overlay(Playout):
     def idle(self) -> bool:
         return super().idle and not self._laid
 
-    def lay(self, pcm: bytes, volume_pct: int, rank: int = 0) -> int | None:
-        """After what is laid already; its number, None when it was not taken."""
+    def lay(self, pcm: bytes, volume_pct: int, rank: int = 0, *, brief: bool = False) -> int | None:
+        """After what is laid already; its number, None when it was not taken. `brief`: a signal of the radio."""
         if len(self._laid) >= MAX_QUEUED:
             return None
         self._number -= 1
-        self._laid.append(_Laid(self._number, pcm, volume_pct / 100, rank))
+        self._laid.append(_Laid(self._number, pcm, volume_pct / 100, rank, brief=brief))
         return self._number
 
     def take_off(self, number: int) -> None:
@@ -108,10 +110,12 @@ class Overlay(Playout):
         if voice is None and not self._laid:
             return None
         pcm, over = voice or (SILENCE, [])
+        self.echoes = voice is not None
         gain, urgent = self._gains.get(self._burst or 0, (1.0, False))
         mixed = samples_of(pcm) * (gain * self.volume_pct / 100)
         if self._laid:
             laid = self._laid[0]
+            self.echoes = self.echoes or not laid.brief
             if voice is not None and laid.rank >= EMERGENCY:
                 mixed *= DUCKED
             back = DUCKED if voice is not None and urgent and laid.rank < EMERGENCY else 1.0

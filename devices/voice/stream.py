@@ -86,6 +86,11 @@ class Stream:
         return len(self._frames)
 
     @property
+    def ends(self) -> bool:
+        """Its last frame is here, or was."""
+        return self._last_seq is not None
+
+    @property
     def complete(self) -> bool:
         """Its last frame has had its turn."""
         return self._last_seq is not None and self._next_seq is not None and self._next_seq > self._last_seq

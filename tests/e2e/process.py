@@ -64,7 +64,16 @@ async def until(what: Any, within_s: float = PATIENCE_S, every_s: float = 0.02) 
 class Daemon:
     """One life after another in the same folder, on the same ports."""
 
-    def __init__(self, folder: Path, broker: str, *, store: Path | None = None, **limits: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: str,
+        *,
+        store: Path | None = None,
+        more: dict[str, Any] | None = None,
+        **limits: int,
+    ) -> None:
+        """`more`: further sections of the settings."""
         self.folder = folder
         self.port, self._http_port = free_port(), free_port()
         self.secrets: dict[str, str] = {}
@@ -76,6 +85,7 @@ class Daemon:
                 "broker": {"mode": broker, "listen": f"127.0.0.1:{self.port}"},
                 "store": {"url": f"sqlite:{store}"} if store else {},
                 "limits": limits,
+                **(more or {}),
             })
         )  # fmt: skip
         self.database = store or folder / "state" / "dispatch.db"

@@ -167,10 +167,6 @@ def test_wrong_words_are_told_in_a_sentence(tmp_path: Path, capsys: pytest.Captu
     assert "tone:440" in capsys.readouterr().err
     assert cli.main([*given, "--speaker", "horn"]) == cli.BAD_INPUT
     assert "null" in capsys.readouterr().err
-    pillar = tmp_path / "p-1.json"
-    pillar.write_text(credentials(tmp_path, 1).read_text().replace("terminal", "pillar"))
-    assert cli.main(["pillar", "--credentials", str(pillar), "--mic", "silence"]) == cli.BAD_INPUT
-    assert "only a terminal" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main([])
 

@@ -1,0 +1,1 @@
+"""Voice as people hear it: a daemon process, its broker, terminals with microphones and loudspeakers, a bad network."""
