@@ -1,5 +1,8 @@
 """The daemon's HTTP API, as far as simulators use it: reads, commands, and errors as sentences."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -7,6 +10,7 @@ import httpx
 
 TIMEOUT_S: Final = 15.0
 PREFIX: Final = "/api/v1"
+POLL_S: Final = 0.25
 
 
 class ApiError(RuntimeError):
@@ -40,6 +44,14 @@ class Api:
     async def get(self, path: str) -> dict[str, Any]:
         return await self._ask("GET", path, None)
 
+    async def plays(self, path: str) -> bool:
+        """Whether it gives an Ogg file."""
+        try:
+            answer = await self._client.get(path)
+        except httpx.HTTPError as error:
+            raise ApiError(f"GET {path}", f"the daemon does not answer ({type(error).__name__})") from error
+        return answer.status_code == httpx.codes.OK and answer.content.startswith(b"OggS")
+
     async def command(self, name: str, **fields: Any) -> dict[str, Any]:
         """The daemon's `Done`: ids and counts."""
         return await self._ask("POST", f"/commands/{name}", fields)
@@ -56,3 +68,13 @@ class Api:
             why = str(fields.get("why") or found)
             raise ApiError(what, why, answer.status_code, str(fields.get("code", "")))
         return found
+
+
+async def until(true: Callable[[], Awaitable[bool]], within_s: float) -> bool:
+    """Asks every POLL_S until it is true; False when the time is over."""
+    deadline = time.monotonic() + within_s
+    while not await true():
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(POLL_S)
+    return True

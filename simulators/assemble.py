@@ -4,9 +4,13 @@ import asyncio
 import errno
 import random
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from devices.hardware import MediaPart
+from devices.shell import LogLine
 
 from .city import CALM, Rates, populate
 from .fleet import Fleet
@@ -19,13 +23,17 @@ FILES_PER_DEVICE: Final = 6
 
 @dataclass(frozen=True)
 class Manner:
-    """How a city behaves. `pace` 1 = as people do; 8 = eight times as fast on foot and in speech."""
+    """How a city behaves. `pace` 1 = as people do; 8 = eight times as fast on foot and in speech.
+
+    `sound` makes the sound of one pillar.
+    """
 
     seed: int = 7
     pace: float = 1.0
     rates: Rates = CALM
     language: str = "zh"
     logs: Path | None = None
+    sound: Callable[[LogLine], MediaPart] | None = None
 
 
 def assemble(roster: Roster, manner: Manner) -> Fleet:
@@ -37,7 +45,7 @@ def assemble(roster: Roster, manner: Manner) -> Fleet:
     city.rates = manner.rates
     asyncio.get_running_loop().set_exception_handler(unhandled)
     allow_files((len(roster.terminals) + len(roster.pillars)) * FILES_PER_DEVICE)
-    return Fleet(roster, city, rng, manner.logs, language=manner.language)
+    return Fleet(roster, city, rng, manner.logs, language=manner.language, sound=manner.sound)
 
 
 def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,18 +18,20 @@ import msgspec
 
 from devices.credentials import Credentials, split
 from devices.events import EmergencyDown, EmergencyUp, KeyDown, KeyUp
+from devices.hardware import MediaPart
 from devices.log import DeviceLog
 from devices.outbox import ConnTaken, MemoryOutbox
 from devices.pillar import PillarAgent
-from devices.shell import run_device
+from devices.shell import LogLine, run_device
 from devices.terminal import TerminalAgent
 
 from . import city as city_
 from .city import Befell, City, Deed, Mishap, Pressed
+from .figures import Figures
 from .hardware import SimHardware
 from .radio import Radio
 from .roster import Roster
-from .voice import Figures, Packets, SimVoice
+from .voice import Packets, SimVoice, word
 
 STEP_S: Final = 0.5
 CONNECT_EVERY_S: Final = 0.015
@@ -67,7 +69,11 @@ class Receipt(NamedTuple):
 
 @dataclass(slots=True)
 class SimDevice:
-    """One device. `junction` is set for a pillar, `voice` for a terminal that is a radio."""
+    """One device. `junction` is set for a pillar, `voice` for a terminal that is a radio.
+
+    `groups_keyed`: of so many talk groups it has the key; `asked_ms`: group → when it asked for the floor, by its
+    clock; `connected`: a pillar whose sound reached the daemon at least once.
+    """
 
     credentials: Credentials
     hardware: SimHardware
@@ -78,6 +84,10 @@ class SimDevice:
     online: bool = False
     items: dict[str, Item] = field(default_factory=dict)
     pressed: dict[str, int] = field(default_factory=dict)
+    groups_keyed: int = 0
+    asked_ms: dict[str, int] = field(default_factory=dict)
+    connected: bool = False
+    agent: TerminalAgent | PillarAgent | None = None
     receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=MAX_RECEIPTS))
     task: "asyncio.Task[None] | None" = None
 
@@ -98,10 +108,15 @@ class Fleet:
         *,
         language: str = "zh",
         radios: bool = True,
+        sound: Callable[[LogLine], MediaPart] | None = None,
     ) -> None:
+        """`radios`: terminals have voice. `sound` makes the sound of one pillar; without it they have none."""
         self.city = city
         self.figures = Figures()
+        self.word: Packets = ()
+        """What who talks says when nobody says what; nothing: la-la-la."""
         self._radios = radios
+        self._sound = sound
         self._born_s = int(time.time())
         self._rng = rng
         self._logs = logs
@@ -172,12 +187,21 @@ class Fleet:
                 write(fields)
                 self._notice(device, fields)
 
+            self._fit(device, agent, log)
             try:
                 await run_device(
                     agent, self._through_the_air(device), device.hardware, device.outbox, log, device.voice
                 )
             finally:
                 self._online(device, online=False)
+
+    def _fit(self, device: SimDevice, agent: TerminalAgent | PillarAgent, log: LogLine) -> None:
+        """What the city sees of it, and what writes into its log."""
+        device.agent, device.groups_keyed = agent, 0
+        if device.voice is not None:
+            device.voice.log = log
+        if device.junction is not None and self._sound is not None:
+            device.hardware.media = self._sound(log)
 
     def _through_the_air(self, device: SimDevice) -> Credentials:
         """The radio carries plain connections; a TLS one goes straight to the broker."""
@@ -205,6 +229,12 @@ class Fleet:
                 self._delivered(device, line)
             case "presented" if device.junction is None:
                 self._presented(device, line["item"])
+            case "voice-keys" if "groups" in line:
+                device.groups_keyed = line["groups"]
+            case "media" if line["state"] == "connected":
+                device.connected = True
+            case "floor":
+                self._floor(device, line)
 
     def _online(self, device: SimDevice, *, online: bool) -> None:
         if device.online != online:
@@ -221,6 +251,16 @@ class Fleet:
                 self.city.bearers[device.id].walker.at if junction is None else junction
             )
             _trim(self._incidents, MAX_INCIDENTS)
+
+    def _floor(self, device: SimDevice, line: dict[str, Any]) -> None:
+        """From the press to the grant, as the device saw it."""
+        group, now_ms = line["group"], line["t_ms"]
+        match line["why"]:
+            case "press" | "raised":
+                device.asked_ms[group] = now_ms
+                _trim(device.asked_ms, MAX_ITEMS)
+            case "granted" if group in device.asked_ms:
+                self.figures.grant_ms[now_ms - device.asked_ms.pop(group)] += 1
 
     def _delivered(self, device: SimDevice, line: dict[str, Any]) -> None:
         item = Item(*(line.get(name) or "" for name in Item._fields))
@@ -291,10 +331,20 @@ class Fleet:
         hardware.use(EmergencyDown())
         asyncio.get_running_loop().call_later(EMERGENCY_HOLD_S, hardware.use, EmergencyUp())
 
-    def talk(self, terminal: str, packets: Packets) -> bool:
-        """The person presses the talk key, says this, and lets go; False if this terminal is no running radio."""
+    def talk(self, terminal: str, packets: Packets = (), group: str = "") -> bool:
+        """The person chooses `group`, presses the talk key, says this, lets go; False if this is no running radio."""
         voice = self.devices[terminal].voice
-        return voice is not None and voice.speak(packets)
+        return voice is not None and voice.speak(packets or self._any_word(), group)
+
+    def _any_word(self) -> Packets:
+        self.word = self.word or word()
+        return self.word
+
+    def tuned(self, terminal: str, group: str) -> bool:
+        """It knows that it is in this talk group and has the keys of all its groups."""
+        device = self.devices[terminal]
+        radio = device.agent.radio if isinstance(device.agent, TerminalAgent) else None
+        return radio is not None and group in radio.groups and device.groups_keyed >= len(radio.groups)
 
     def befall(self, terminal: str, mishap: Mishap, *, for_s: float | None = None) -> None:
         """It begins, or ends if it had begun already; `for_s` None = until told otherwise."""

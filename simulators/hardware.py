@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from devices.events import Event, HardwareState, Play, Played, PlayerFailed
-from devices.hardware import Feed
+from devices.hardware import Feed, MediaPart
 from protocols.geo import LatLon
 from protocols.types import Position
 from protocols.voice import FRAME_MS
@@ -37,6 +37,8 @@ class SimHardware:
 
     def __init__(self, where: Callable[[], LatLon] | None = None, *, pace: float = 1.0) -> None:
         self.condition = Condition()
+        self.media: MediaPart | None = None
+        """A pillar's sound to the control room, if it has any."""
         self.lamps: dict[str, str] = {}
         self.text = ("", "")
         self.vibrations = 0

@@ -68,6 +68,8 @@ class Script:
                 return self._status()
             case "press" | "duress":
                 return self._known(verb, device, pillar=True) or self._press(verb, device)
+            case "talk":
+                return self._known(verb, device, pillar=False) or self._talk(device)
             case "emergency" | "offline" | "deaf" | "flat" | "broken" | "off-duty":
                 return self._known(verb, device, pillar=False) or self._terminal(verb, device)
         return self._words.help
@@ -80,6 +82,11 @@ class Script:
     def _press(self, verb: str, device: str) -> str:
         self._fleet.press(device, "duress" if verb == "duress" else "alarm")
         return self._words.done(verb, device)
+
+    def _talk(self, device: str) -> str:
+        if self._fleet.talk(device):
+            return self._words.done("talk", device)
+        return self._words.off.format(device=device)
 
     def _terminal(self, verb: str, device: str) -> str:
         if verb == "emergency":

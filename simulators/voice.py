@@ -1,68 +1,50 @@
 """Simulated sound: a terminal that says packets made beforehand and counts what it hears, decoding nothing.
 
-So a hundred radios fit in one process. All of a process share one `Figures`, where the talker's side notes when it said
-what and the listener's side looks it up: both read the same clock, so `mouth_to_ear_ms` is exact. It counts from the
-packet's leaving the encoder to its arrival at the jitter buffer, which is not simulated.
+So a hundred radios fit in one process: each opens every sealed frame that it gets, under its own keys, and only the
+decoder and the loudspeaker are missing. What was said and heard goes to the `Figures` that all of a process share, and
+into the device's own log, one line a word: `said` (when each frame was captured) and `sound-heard` (which frames came,
+and when), both by the clock of the event loop, in ms.
 """
 
 import asyncio
-import math
-import time
-from collections import Counter
-from collections.abc import Sequence
+import wave
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from devices.events import BurstHeard, PttPressed
+from devices.events import BurstHeard, PttPressed, SelectGroup
 from devices.hardware import Feed, Say
+from devices.shell import monotonic_ms
 from devices.voice.radio_events import Heard
 from protocols.opus import Encoder
-from protocols.voice import CATCH_UP, CLOCK_HZ, FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
+from protocols.voice import CLOCK_HZ, FRAME_MS, PCM_FRAME_BYTES, RATE_HZ
+
+from .figures import MAX_NOTED, Figures
 
 TICKS: Final = CLOCK_HZ * FRAME_MS // 1000
-MAX_NOTED: Final = 20_000
-"""Packets whose time of saying is remembered; of older ones the delay is not counted."""
 MAX_PACKETS: Final = 30_000
 """Of one word: ten minutes; more is cut off."""
+MAX_BURSTS: Final = 64
+"""Of which frames are counted and not yet in the log; the oldest go into the log."""
 
 Packets = Sequence[bytes]
 
 
 @dataclass(slots=True)
-class Figures:
-    """Of all simulated radios of this process, since the start. Delays are histograms: ms → how often."""
+class _Notes:
+    """Of one burst, for the log: frame numbers as they came, and when; at most MAX_NOTED."""
 
-    talkers: set[str] = field(default_factory=set)
-    listeners: set[str] = field(default_factory=set)
-    frames_sent: int = 0
-    frames_heard: int = 0
-    grant_ms: Counter[int] = field(default_factory=Counter)
-    mouth_to_ear_ms: Counter[int] = field(default_factory=Counter)
-    said_at: dict[tuple[int, int], float] = field(default_factory=dict)
+    group: str = ""
+    frames: int = 0
+    seq: list[int] = field(default_factory=list)
+    at_ms: list[int] = field(default_factory=list)
 
-    def said(self, burst: int, ts: int) -> None:
-        self.frames_sent += 1
-        self.said_at[burst, ts] = time.monotonic()
-        if len(self.said_at) > MAX_NOTED:
-            del self.said_at[next(iter(self.said_at))]
-
-    def heard(self, device: str, heard: Heard) -> None:
-        self.listeners.add(device)
-        self.frames_heard += 1
-        at = self.said_at.get((heard.frame.burst, heard.frame.ts))
-        if at is not None and not heard.frame.flags & CATCH_UP:
-            self.mouth_to_ear_ms[round((time.monotonic() - at) * 1000)] += 1
-
-
-def percentile(histogram: Counter[int], part: float) -> int | None:
-    """The smallest ms that at least `part` (0 to 1) of all do not exceed; None of nothing."""
-    wanted, so_far = math.ceil(histogram.total() * part), 0
-    for ms in sorted(histogram):
-        so_far += histogram[ms]
-        if so_far >= wanted:
-            return ms
-    return None
+    def note(self, seq: int, at_ms: int) -> None:
+        self.frames += 1
+        if len(self.seq) < MAX_NOTED:
+            self.seq.append(seq)
+            self.at_ms.append(at_ms)
 
 
 class SimVoice:
@@ -71,16 +53,16 @@ class SimVoice:
     def __init__(self, device: str, figures: Figures) -> None:
         self.device = device
         self.figures = figures
+        self.log: Callable[[dict[str, Any]], None] = lambda _: None
         self.words: Packets = ()
         self.talking = False
         self.covered = True
         """Out of coverage nothing is heard and nothing that is said arrives; the datagrams' pings go on."""
         self.lines: dict[str, str] = {}
-        self.frames: Counter[int] = Counter()
-        """Burst → frames heard of it, of the last MAX_BURSTS bursts."""
+        self._heard: dict[int, _Notes] = {}
+        self._said: tuple[int, _Notes] | None = None
         self._feed: Feed | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._pressed_at = 0.0
         self._finishing = False
 
     async def run(self, feed: Feed) -> None:
@@ -90,41 +72,49 @@ class SimVoice:
         finally:
             self._feed = None
             self.stop()
+            for burst in list(self._heard):
+                self._write_heard(burst)
 
-    def speak(self, packets: Packets) -> bool:
-        """Press, say this, let go; False while the device is not running."""
+    def speak(self, packets: Packets, group: str = "") -> bool:
+        """Press, say this (in `group`, else where it talks), let go; False while the device is not running."""
         if self._feed is None:
             return False
         self.words = packets[:MAX_PACKETS]
+        if group:
+            self._feed(SelectGroup(group))
         self._feed(PttPressed())
         return True
 
     # --- VoiceHardware
 
     def listen(self) -> None:
-        self._pressed_at = time.monotonic()
+        """What is said is there already."""
 
     def talk(self, burst: int, say: Say) -> None:
         self.stop()
-        self.figures.talkers.add(self.device)
-        self.figures.grant_ms[round((time.monotonic() - self._pressed_at) * 1000)] += 1
         self.talking, self._finishing = True, False
+        self._said = burst, _Notes()
         self._next(burst, say, 0, asyncio.get_running_loop().time())
 
     def _next(self, burst: int, say: Say, at: int, started_s: float) -> None:
         """Packet `at`, at its time; after the last one the key is let go."""
         over = at >= len(self.words) or self._finishing
+        due_s = started_s + at * FRAME_MS / 1000
         if self.covered:
-            self.figures.said(burst, at * TICKS)
+            self._note_said(burst, at, round(due_s * 1000))
             say(b"" if over else self.words[at], at * TICKS, over)
         if over:
             self.stop()
             if self._feed is not None:
                 self._feed(PttPressed(down=False))
             return
-        due_s = started_s + (at + 1) * FRAME_MS / 1000
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(due_s, self._next, burst, say, at + 1, started_s)
+        self._timer = loop.call_at(due_s + FRAME_MS / 1000, self._next, burst, say, at + 1, started_s)
+
+    def _note_said(self, burst: int, seq: int, at_ms: int) -> None:
+        self.figures.said(self.device, burst, seq * TICKS, at_ms)
+        if self._said is not None:
+            self._said[1].note(seq, at_ms)
 
     def finish(self) -> None:
         self._finishing = True
@@ -134,18 +124,37 @@ class SimVoice:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._said is not None:
+            (burst, notes), self._said = self._said, None
+            self._write("said", burst, notes)
 
     def hear(self, heard: Heard) -> None:
         if not self.covered:
             return
-        self.figures.heard(self.device, heard)
-        self.frames[heard.frame.burst] += 1
-        if len(self.frames) > MAX_BURSTS:
-            del self.frames[next(iter(self.frames))]
+        at_ms = round(asyncio.get_running_loop().time() * 1000)
+        self.figures.heard(self.device, heard, at_ms)
+        burst = heard.frame.burst
+        notes = self._heard.get(burst)
+        if notes is None:
+            if len(self._heard) >= MAX_BURSTS:
+                self._write_heard(next(iter(self._heard)))
+            notes = self._heard[burst] = _Notes(heard.group)
+        notes.note(heard.frame.seq, at_ms)
 
     def over(self, group: str, burst: int) -> None:
-        if self._feed is not None and self.frames[burst]:
-            self._feed(BurstHeard(group, burst))
+        if burst in self._heard:
+            self._write_heard(burst)
+            self.figures.over(self.device, burst)
+            if self._feed is not None:
+                self._feed(BurstHeard(group, burst))
+
+    def _write_heard(self, burst: int) -> None:
+        self._write("sound-heard", burst, self._heard.pop(burst))
+
+    def _write(self, ev: str, burst: int, notes: _Notes) -> None:
+        fields: dict[str, Any] = {"group": notes.group} if notes.group else {}
+        fields |= {"frames": notes.frames, "seq": notes.seq, "at_ms": notes.at_ms}
+        self.log({"ev": ev, "t_ms": monotonic_ms(), "burst": burst, **fields})
 
     def catching_up(self, burst: int) -> None:
         """Nothing is buffered here."""
@@ -157,9 +166,6 @@ class SimVoice:
         self.lines[what] = text_en
 
 
-MAX_BURSTS: Final = 64
-
-
 def encoded(pcm: bytes) -> list[bytes]:
     """16 kHz mono PCM as one packet per 20 ms; silence sends packets too (no DTX), so the count tells the length."""
     encoder = Encoder(dtx=False)
@@ -169,12 +175,25 @@ def encoded(pcm: bytes) -> list[bytes]:
 
 def word(length_ms: int = 2_000, pitch_hz: float = 140.0) -> list[bytes]:
     """A synthetic voice that says la-la-la: for what needs frames and no meaning."""
+    return encoded(la_la_la(length_ms, pitch_hz))
+
+
+def la_la_la(length_ms: int = 2_000, pitch_hz: float = 140.0) -> bytes:
+    """The same as 16 kHz mono PCM."""
     import numpy as np
 
     at_s = np.arange(RATE_HZ * length_ms // 1000) / RATE_HZ
     voiced = sum(np.sin(2 * np.pi * pitch_hz * n * at_s) / n for n in (1, 2, 3, 5, 8))
     syllables = np.clip(np.sin(2 * np.pi * 2.5 * at_s), 0, 1)
-    return encoded((6_000 * voiced * syllables).astype("<i2").tobytes())
+    pcm: bytes = (6_000 * voiced * syllables).astype("<i2").tobytes()
+    return pcm
+
+
+def write_wav(path: Path, pcm: bytes) -> None:
+    """16 kHz mono PCM as a file that everything plays."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+        file.writeframes(pcm)
 
 
 async def from_wav(path: Path) -> list[bytes]:

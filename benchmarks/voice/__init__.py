@@ -4,8 +4,10 @@ Every server is a process of its own, whose processor time the kernel counts; ou
 Baselines that are not installed here (mumble-server, a C compiler) are named on stderr and their rows left out.
 """
 
+import sys
 from typing import Final
 
+from benchmarks.machine import load
 from benchmarks.metric import Metric, Row
 
 from . import datagram, floor, many, mouth, mqtt, web
@@ -25,5 +27,7 @@ async def measure(runs: int, size: Size = FULL) -> list[Row]:
     """One after the other: at any time only what is compared is running."""
     rows: list[Row] = []
     for part in (datagram, mqtt, web, many, floor, mouth):
-        rows += await part.measure(runs, size)
+        for row in await part.measure(runs, size):
+            sys.stderr.write(f"voice: {row.metric} {row.ours:g} {row.unit}, ratio {row.ratio}, {load()}\n")
+            rows.append(row)
     return rows

@@ -23,13 +23,13 @@ WARM_UP: Final = 20
 async def measure(runs: int, size: Size) -> list[Row]:
     """Who presses is in a process of its own: the others' hearing of it must not delay what he hears."""
     granted, echoed, entered = [], [], []
-    members = groups(1, size.listeners + 1)
+    members = groups(1, size.listeners + 2)
     (group, everybody), *_ = members.items()
-    one = msgspec.to_builtins(everybody[-1])
+    late, one = msgspec.to_builtins(everybody[-2:])
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         async with (
-            stand(folder / "ours", members, spare=1) as on,
+            stand(folder / "ours", members, spare=2) as on,
             child(folder, "-m", "benchmarks.voice.echo") as echo,
             child(folder, "-m", "benchmarks.voice.radios") as presser,
         ):
@@ -39,7 +39,7 @@ async def measure(runs: int, size: Size) -> list[Row]:
                 granted.append(_at(99, await presser.ask(do="floor", count=WARM_UP + size.presses)))
                 echoed.append(_at(99, await presser.ask(do="echo", count=WARM_UP + size.presses)))
                 await on.radios.ask(do="prepare")
-                entered.append(_at(95, await _enter(on.radios, one, group, size.entries), skip=0))
+                entered.append(_at(95, await _enter(on.radios, late, group, size.entries), skip=0))
                 await on.radios.ask(do="release")
     return [GRANT.row(granted, echoed), ENTRY.row(entered)]
 

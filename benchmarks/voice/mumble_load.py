@@ -5,13 +5,14 @@ talk   one word of `frames` by every talker: ears.Heard
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from . import mumble
 from .ears import HOST, Ears, Stamped, ear, judge, talk
-from .ocb import BLOCK, Crypt
+from .ocb import BLOCK, Crypt, Forged
 from .orders import serve
 from .packets import packet
 
@@ -160,17 +161,15 @@ async def _make_channel(admin: Client, name: str) -> int:
 
 
 async def _reach(client: Client, port: int) -> None:
-    """Until the server answers by UDP: from then on it sends there."""
+    """Until the server answers by UDP: from then on it sends there. What strangers sent there is passed over."""
     client.socket.connect((HOST, port))
     while True:
         client.socket.send(client.crypt.seal(bytes([mumble.PING]) + mumble.varint(7)))
-        try:
+        with contextlib.suppress(TimeoutError, Forged):
             async with asyncio.timeout(PING_EVERY_S):
                 data = await asyncio.get_running_loop().sock_recv(client.socket, 2048)
-        except TimeoutError:
-            continue
-        assert client.crypt.open(data)[0] == mumble.PING
-        return
+            if client.crypt.open(data)[0] == mumble.PING:
+                return
 
 
 def _numbered(client: Client, heard: list[Stamped], first_seq: int) -> list[tuple[int, int]]:

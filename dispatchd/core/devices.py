@@ -42,6 +42,7 @@ def heard(turn: Turn, device: str) -> Live:
 def said_hello(turn: Turn, device: str, said: up.Hello) -> None:
     """Answer with the site's time, then with everything this device has not got."""
     live = turn.state.live.get(device)
+    rebooted = live is not None and live.boot != said.boot
     if live is None or not live.online or live.conn != said.conn or live.boot != said.boot:
         turn.record(f.DeviceOnline(device, said.conn, said.boot, said.firmware))
     turn.state.live[device].heard_ms = turn.now
@@ -50,6 +51,23 @@ def said_hello(turn: Turn, device: str, said: up.Hello) -> None:
     turn.send(device, down.Hello(said.nonce, turn.now, count, since, up.STATE_EVERY_S), HELLO_TTL_MS)
     _settings_at_hello(turn, device, said)
     ladders.resend(turn, device)
+    if rebooted:
+        _microphone_again(turn, device)
+
+
+def _microphone_again(turn: Turn, device: str) -> None:
+    """What it was told before it rebooted it has forgotten, though it had reported it."""
+    intercom = turn.state.intercoms.get(device)
+    if intercom is not None:
+        word = down.Microphone(
+            f"v-{intercom.burst}",
+            True,
+            intercom.incident or None,
+            intercom.tone,
+            intercom.silent,
+            intercom.drill,
+        )
+        turn.send(device, word, HELLO_TTL_MS)
 
 
 def _settings_at_hello(turn: Turn, device: str, said: up.Hello) -> None:

@@ -12,13 +12,15 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from devices.hardware import MediaPart
+from devices.shell import LogLine
 from simulators import roster
 from simulators.api import Api, ApiError
 from simulators.assemble import Manner, assemble
@@ -32,16 +34,20 @@ from simulators.words import language, words
 from .daemon import Daemon, DaemonError, Ready
 from .make import PILLARS, SITE_FILE, TERMINALS
 from .once import Numbers, OnceError, play
+from .spoken import Words, make
+from .talk import Talk, TalkError
 
 ONCE_PACE: Final = 6.0
 FLEET_STOP_S: Final = 10.0
+WORDS: Final = "words"
+"""In the folder of the demo: what is said in it, as WAV files."""
 TERMINATED: Final = 143
 MARK: Final = ".dispatch-demo"
 """In a folder that a demo made: only such a one is emptied."""
 EXAMPLE: Final = """examples:
   dispatch-sim demo                     a living town; type press p-03, status, quit
-  dispatch-sim demo --once --json       one alarm and one broadcast; the numbers are one JSON object,
-  last line
+  dispatch-sim demo --once --json       one alarm, four spoken words, one broadcast; the numbers are one
+                                        JSON object, last line
 
 exit codes: 0 ended in order; 1 the daemon did not come up or went away; 2 wrong usage;
             3 the scenario of --once could not be played to its end; 143 told to stop before it was
@@ -58,7 +64,9 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument("--dir", type=Path, help="state (default .state/demo, with --once .state/demo-once)")
     parser.add_argument("--fresh", action="store_true", help="begin with an empty state; --once always does")
-    parser.add_argument("--once", action="store_true", help="play one alarm and one broadcast, then end")
+    parser.add_argument(
+        "--once", action="store_true", help="play an alarm, four spoken words and a broadcast, then end"
+    )
     parser.add_argument(
         "--json", action="store_true", help="with --once: the numbers as one JSON line at the end"
     )
@@ -84,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         numbers = asyncio.run(_run(args, directory))
     except* (DaemonError, roster.RosterError, OSError) as errors:
         code = _failed(errors, 1)
-    except* (OnceError, ApiError) as errors:
+    except* (OnceError, TalkError, ApiError) as errors:
         code = code or _failed(errors, 3)
     except* asyncio.CancelledError:
         code = TERMINATED
@@ -120,6 +128,13 @@ def show(numbers: Numbers, *, as_json: bool) -> None:
         print(msgspec.json.format(msgspec.json.encode(numbers)).decode(), flush=True)
 
 
+class Talking(NamedTuple):
+    """What the control room talks with."""
+
+    daemon: Daemon
+    words: Words
+
+
 async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
     task = asyncio.current_task()
     assert task is not None
@@ -130,9 +145,12 @@ async def _run(args: argparse.Namespace, directory: Path) -> Numbers | None:
     async with _daemon(directory, args.broker) as (daemon, ready), asyncio.TaskGroup() as group:
         print(say.up.format(http=ready.http, mqtt=ready.mqtt), file=sys.stderr)
         watch = group.create_task(daemon.died(), name="watch the daemon")
+        spoken = await make(directory / WORDS)
+        await _warm_up()
         fleet = await _fleet(args, directory, ready)
+        fleet.word = spoken.words["coming"].packets
         running = group.create_task(fleet.run(), name="fleet")
-        numbers = await _show(args, directory, ready, fleet)
+        numbers = await _show(args, Talking(daemon, spoken), ready, fleet)
         running.cancel()
         await asyncio.wait([running], timeout=FLEET_STOP_S)
         watch.cancel()
@@ -163,28 +181,65 @@ async def _fleet(args: argparse.Namespace, directory: Path, ready: Ready) -> Fle
         REAL if args.real and not args.once else CALM,
         lang,
         directory / "logs",
+        _sound(directory / WORDS / "pillar.wav"),
     )
     return assemble(people, manner)
+
+
+def _sound(word: Path) -> Callable[[LogLine], MediaPart]:
+    """A pillar's sound: at each press somebody says this. The library takes half a second to load."""
+    from devices.voice.files import WavMicrophone
+    from devices.voice.synthetic import NullSpeaker
+    from devices.voice.webrtc import PillarMedia
+
+    return lambda log: PillarMedia(WavMicrophone(word), NullSpeaker(), log)
+
+
+async def _warm_up() -> None:
+    """The first session of a process takes ten times as long as the next; no pillar of a town should pay for that."""
+    from devices.voice.peer import Peer
+
+    peer = Peer(1, lambda _: None)
+    await peer.offer()
+    await peer.close()
 
 
 def _api(ready: Ready) -> Api:
     return Api(ready.http, Path(ready.admin_token_file).read_text(encoding="utf-8").strip())
 
 
-async def _show(args: argparse.Namespace, directory: Path, ready: Ready, fleet: Fleet) -> Numbers | None:
+async def _show(args: argparse.Namespace, talking: Talking, ready: Ready, fleet: Fleet) -> Numbers | None:
     rng = random.Random(args.seed)
     say = words(language(args.lang))
+    named = _names(talking.daemon.directory)
     if args.once:
-        began = time.monotonic()
-        async with _api(ready) as api:
-            return await play(
-                fleet,
-                api,
-                rng,
-                lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr),
-            )
-    program = f"{shlex.quote(sys.executable)} -m dispatchd"
-    print(say.try_next.format(dispatchd=program, dir=shlex.quote(str(directory))), flush=True)
+        numbers = await _once(talking, ready, fleet, rng)
+        print(say.hear.format(count=numbers.voice.recordings, **named), file=sys.stderr)
+        return numbers
+    print(say.try_next.format(**named), flush=True)
     await live(fleet, say, rng, press_every_s=args.press_every)
     print(say.stopping.format(seconds=FLEET_STOP_S), file=sys.stderr)
     return None
+
+
+async def _once(talking: Talking, ready: Ready, fleet: Fleet, rng: random.Random) -> Numbers:
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr)
+
+    async with _api(ready) as api:
+        talk = Talk(fleet, api, talking.daemon, talking.words, say)
+        return await play(fleet, api, talk, rng, say)
+
+
+def _names(directory: Path) -> dict[str, str]:
+    """What the texts of words.py name: programs and folders, as one types them in a shell."""
+    python = shlex.quote(sys.executable)
+    return {
+        "dispatchd": f"{python} -m dispatchd",
+        "device": f"{python} -m devices.cli",
+        "dir": shlex.quote(str(directory)),
+        "recordings": shlex.quote(str(directory / "recordings")),
+        "word": shlex.quote(str(directory / WORDS / "all-hands.wav")),
+    }

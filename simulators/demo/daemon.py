@@ -3,18 +3,21 @@ why.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 READY_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 10.0
 """After SIGTERM; then SIGKILL, which loses nothing that was receipted."""
+TALK_WITHIN_S: Final = 20.0
+"""From the start of the command to its end."""
 LOG_LINES: Final = 15
 LOG_TAIL_BYTES: Final = 16 * 1024
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -114,6 +117,28 @@ class Daemon:
             process.kill()
             await process.wait()
         return process.returncode
+
+    async def talk(self, group: str, file: Path) -> dict[str, Any]:
+        """The control room says a file in a talk group, by the command line; its report. DaemonError when it cannot."""
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "dispatchd", "ctl", "talk", group, str(file)),
+            *("--dir", str(self.directory), "--lang", "en", "--json"),
+            stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(TALK_WITHIN_S):
+                said, told = await child.communicate()
+        except TimeoutError:
+            raise DaemonError(f"`dispatchd ctl talk` did not end within {TALK_WITHIN_S:.0f} s") from None
+        finally:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+        if child.returncode:
+            raise DaemonError(told.decode(errors="replace").strip() or f"exit code {child.returncode}")
+        report: dict[str, Any] = msgspec.json.decode(said.splitlines()[-1])
+        return report
 
     def _running(self) -> Process:
         assert self._process is not None, "start it first"

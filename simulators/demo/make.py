@@ -157,7 +157,8 @@ def _pillars(points: Sequence[Point], count: int) -> Iterator[Device]:
     for number in range(1, count + 1):
         point = points[(2 * number - 1) * len(points) // (2 * count)]
         yield Device(
-            id=f"p-{number:02d}", kind="pillar", unit=point.unit, point=point.id, display=number % 2 == 0,
+            id=f"p-{number:02d}", kind="pillar", unit=point.unit, point=point.id, profile="C",
+            display=number % 2 == 0,
             name=f"{number}号报警柱", name_en=f"Pillar {number}",
         )  # fmt: skip
 

@@ -1,22 +1,25 @@
-"""One alarm and one broadcast from beginning to end, with a scripted operator, and the numbers of what
-happened.
+"""One alarm, four spoken words and one broadcast from beginning to end, with a scripted operator, and the numbers of
+what happened.
 
-The numbers are what the daemon has committed: its API's ladder and the replay of the incident. Only
-`receipt_ms` is the pillar's own: from its press to the receipt, by its own clock.
+The numbers are what the daemon has committed: its API's ladder and the replay of the incident.
+`receipt_ms` is the pillar's own: from its press to the receipt, by its own clock; the numbers of voice (talk.py) are
+the radios' own, and the daemon's recordings.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
 
-from simulators.api import Api, ApiError
+from simulators.api import Api, ApiError, until
 from simulators.city import Mishap
 from simulators.fleet import Fleet
 from simulators.people import OBLIGING
+
+from .talk import Talk, VoiceNumbers
 
 ONLINE_WITHIN_S: Final = 40.0
 RECEIPT_WITHIN_S: Final = 15.0
@@ -25,12 +28,13 @@ ON_SCENE_WITHIN_S: Final = 30.0
 SETTLE_WITHIN_S: Final = 60.0
 STILL_S: Final = 3.0
 """The ladder has settled when nothing of it moved for so long."""
-POLL_S: Final = 0.25
 OPERATOR_S: Final = 1.0
 """The operator's reaction time."""
 MISHAPS: Final[tuple[Mishap, ...]] = ("deaf", "deaf", "broken", "offline", "offline", "flat")
 """What befalls six terminals, none of them called, just before the broadcast."""
 TEXT: Final = "请各组报告位置"
+
+CAME: Final = ("on-scene", "done")
 
 Say = Callable[[str], None]
 
@@ -75,10 +79,11 @@ class Numbers(Struct):
     pillars_online: int
     alarm: AlarmNumbers
     broadcast: BroadcastNumbers
+    voice: VoiceNumbers
 
 
-async def play(fleet: Fleet, api: Api, rng: random.Random, say: Say) -> Numbers:
-    """Everything in order; OnceError or ApiError when a step does not happen in its time."""
+async def play(fleet: Fleet, api: Api, talk: Talk, rng: random.Random, say: Say) -> Numbers:
+    """Everything in order; OnceError, TalkError or ApiError when a step does not happen in its time."""
     for bearer in fleet.city.bearers.values():
         bearer.temper = OBLIGING
     online = await all_online(fleet, api)
@@ -88,12 +93,15 @@ async def play(fleet: Fleet, api: Api, rng: random.Random, say: Say) -> Numbers:
     await api.command("accept", incident=incident)
     say(f"the operator took {incident}")
     called = await _enough(api, incident, say)
+    await talk.incident(incident)
+    await talk.all_hands()
     _befall(fleet, called, rng, say)
     broadcast = await _broadcast(api)
     say(f"broadcast {broadcast} is out")
     await _end(api, incident, say)
     ladder = await _settled(fleet, api, broadcast, say)
-    return Numbers(*online, await _alarm_numbers(api, incident, receipt_ms), ladder)
+    alarm = await _alarm_numbers(api, incident, receipt_ms)
+    return Numbers(*online, alarm, ladder, await talk.numbers())
 
 
 async def all_online(fleet: Fleet, api: Api) -> tuple[int, int]:
@@ -117,16 +125,6 @@ def _placed(device: dict[str, Any]) -> bool:
     """A terminal has said where it is: only then the nearest can be called."""
     position = device["position"]
     return device["kind"] == "pillar" or (position is not None and position["source"] == "device")
-
-
-async def until(true: Callable[[], Awaitable[bool]], within_s: float) -> bool:
-    """Asks every POLL_S until it is true; False when the time is over."""
-    deadline = time.monotonic() + within_s
-    while not await true():
-        if time.monotonic() >= deadline:
-            return False
-        await asyncio.sleep(POLL_S)
-    return True
 
 
 async def _press(fleet: Fleet, rng: random.Random, say: Say) -> tuple[str, int]:
@@ -183,7 +181,7 @@ async def _end(api: Api, incident: str, say: Say) -> None:
 
     async def there() -> bool:
         doc = await api.get(f"/incidents/{incident}")
-        return any(one["place"] == "on-scene" for one in doc["responders"])
+        return any(one["place"] in CAME for one in doc["responders"])
 
     came = await until(there, ON_SCENE_WITHIN_S)
     await api.command("end", incident=incident, outcome="genuine" if came else "unverifiable")
@@ -196,10 +194,10 @@ async def _settled(fleet: Fleet, api: Api, broadcast: str, say: Say) -> Broadcas
     seen: list[tuple[float, BroadcastNumbers]] = []
 
     async def still() -> bool:
+        silent = await _silent(api, fleet)  # first: it changes the reasons
         now, numbers = time.monotonic(), await _broadcast_numbers(api, broadcast)
         if not seen or seen[-1][1] != numbers:
             seen.append((now, numbers))
-        silent = await _silent(api, fleet)
         return numbers.acknowledged >= able and silent and now - seen[-1][0] >= STILL_S
 
     if not await until(still, SETTLE_WITHIN_S):

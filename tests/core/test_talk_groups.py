@@ -245,6 +245,21 @@ def test_a_pillar_without_sound_has_none(radio: Radio) -> None:
     assert radio.core.state.intercoms == {}
 
 
+def test_a_pillar_that_rebooted_is_told_again(radio: Radio) -> None:
+    incident = responding(radio)
+    radio.look_away()
+    radio.say("p-1", up.Hello(b"12345678", 2, "b1"))
+    assert not [e for e in radio.effects if isinstance(e, Send) and isinstance(e.message, down.Microphone)][
+        1:
+    ]
+    radio.look_away()
+    radio.say("p-1", up.Hello(b"12345678", 3, "b2"))
+    told = [
+        e.message for e in radio.effects if isinstance(e, Send) and isinstance(e.message, down.Microphone)
+    ]
+    assert (told[-1].open, told[-1].incident) == (True, incident)
+
+
 def test_relieved_the_successor_hears_it(radio: Radio) -> None:
     incident = responding(radio)
     radio.ask("north-desk", c.Accept(incident))

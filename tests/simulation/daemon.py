@@ -17,6 +17,7 @@ from dispatchd.core.inputs import (
     DeviceSaid,
     Input,
     LinkUp,
+    LiveRecorded,
     OperatorAsked,
     OperatorSeen,
     PresenceSeen,
@@ -28,6 +29,7 @@ from dispatchd.ledger import Batch, Ledger
 from dispatchd.store.base import NewRow, StoreBroken, StoreError, StoreFull
 from dispatchd.store.memory import MemoryStore
 from protocols import up
+from protocols.down import Clip
 
 from . import invariants
 from .network import Network
@@ -152,8 +154,16 @@ class Daemon:
         self.put(DaemonStarted(self.store.next_start(), self.store.generation(), "sim", "hash"))
         self._retained()
         self.room.began()
+        self.world.at(2_000, self._said_before, self.life)
         for start in self.on_start:
             self.world.at(self.world.rng.uniform(100, 700), start)
+
+    def _said_before(self, life: int) -> None:
+        """Live broadcasts that were over when the daemon died are answered after its start, as voice/live.py."""
+        if life == self.life and self.state is not None:
+            for broadcast in self.state.broadcasts.values():
+                if broadcast.said_ms and broadcast.state == "open":
+                    self.put(LiveRecorded(broadcast.broadcast))
 
     def _retained(self) -> None:
         for device, presence in self.network.retained.items():
@@ -223,6 +233,10 @@ class Daemon:
             if isinstance(input_, OperatorAsked) and decision.result is not None:
                 self._answer(input_, decision.result)
         self.watch.batch_done()
+        for broadcast in self.watch.said_live:
+            clip = Clip("c-1", 2_000, 1, bytes(32)) if self.world.likely(0.8) else None
+            self.world.at(self.world.rng.choice([500, 5_000]), self.put, LiveRecorded(broadcast, clip))
+        self.watch.said_live.clear()
         self._check(taken, now)
         self._rearm()
 

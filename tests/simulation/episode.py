@@ -263,11 +263,11 @@ class Episode:
 
     def _settled(self, state: State, ladder: Ladder, place: Place) -> None:
         """Presented, or why not; a young item may still be on its way."""
-        over = ladder.superseded or ladder.expired or place.left
+        over = ladder.superseded or ladder.expired or place.left or self._by_recording(state, ladder)
         young = self.daemon.now() - ladder.opened_ms < 40_000
         if over or young or place.rung >= PRESENTED or place.reason or (place.rung and place.route):
             return
-        if place.rung and ladder.kind in {"prompt", "lamp", "stand-down", "broadcast-cancel"}:
+        if place.rung and ladder.kind in {"prompt", "lamp", "stand-down", "broadcast-cancel", "microphone"}:
             return  # delivered and never played: these have no second route
         if held_back(state, ladder, place) or self._by_schedule(state, ladder):
             return  # a notice that waits for the end of the incident there, or has no second route
@@ -275,6 +275,15 @@ class Episode:
             "addressee-not-settled",
             f"{ladder.kind} {ladder.item} at {place.device}: rung {place.rung}, {place.tries} tries",
         )
+
+    def _by_recording(self, state: State, ladder: Ladder) -> bool:
+        """Said live: its one other way is the recording, once it has been said."""
+        broadcast = state.broadcasts.get(ladder.about)
+        if broadcast is None or not broadcast.live:
+            return False
+        if broadcast.state == "open" and broadcast.said_ms and self.daemon.now() - broadcast.said_ms > 40_000:
+            raise Violation("recording-never-sent", f"{broadcast.broadcast}: said, and nothing came of it")
+        return True
 
     def _nothing_left(self) -> None:
         for _ in range(FLUSHES_MAX):

@@ -80,6 +80,8 @@ class Operator:
         if self.id == "root" and rng.random() < 0.15:
             self.desk.ask(self.id, _set(self, state))
             return
+        if rng.random() < 0.25:
+            self.desk.ask(self.id, rng.choice(_ON_AIR)(self, state))
         mine = [i for i in state.incidents.values() if i.owner == self.id and not i.ended_ms]
         free = [i for i in state.incidents.values() if i.owner is None and not i.ended_ms]
         if free and rng.random() < self.zeal:
@@ -235,11 +237,21 @@ _ANYWHERE: Final[tuple[_Any, ...]] = (
     lambda o, s: c.SetDutyLevel(o.world.rng.choice(list(city.PARENTS)), "high"),
     lambda o, s: c.ConfirmDevice(_device(o, s), o.world.likely(0.8)),
     lambda o, s: c.Accept("i-none"),
+)  # fmt: skip
+
+
+_ON_AIR: Final[tuple[_Any, ...]] = (
     lambda o, s: c.RequestFloor(_group(o, s), _ref(o, s)),
     lambda o, s: c.RequestFloor(_group(o, s), _ref(o, s)),
     lambda o, s: c.ReleaseFloor(_group(o, s), 2**40),
     lambda o, s: c.RevokeFloor(_group(o, s)),
     lambda o, s: c.OpenGroup("围捕", o.target(s)),
+    lambda o, s: c.PatchGroups(["r11", "r12"]),
+    lambda o, s: c.UnpatchGroup("r12"),
+    lambda o, s: c.Listened("r-1", unit=o.unit),
+    lambda o, s: c.BroadcastLive(o.target(s), "讲话", ttl_s=o.world.rng.choice([10, 60, 600])),
+    lambda o, s: c.BroadcastLive(o.target(s), "讲话", ttl_s=600),
+    lambda o, s: c.EndLive(o.world.rng.choice([b.broadcast for b in s.broadcasts.values() if b.live] or ["b-none"])),
     lambda o, s: c.CloseGroup(_group(o, s)),
     lambda o, s: c.AddMembers(_group(o, s), o.target(s)),
     lambda o, s: c.RemoveMembers(_group(o, s), o.target(s)),
@@ -248,6 +260,7 @@ _ANYWHERE: Final[tuple[_Any, ...]] = (
     lambda o, s: c.MuteDevice(_device(o, s), o.world.likely(0.3)),
     lambda o, s: c.OpenMicrophone(_device(o, s), o.world.likely(0.6)),
 )  # fmt: skip
+"""Talk groups, floors and what is said live."""
 
 
 def refused(result: Done | Refusal | None) -> bool:

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from dispatchd.core.effects import SetFloor
-from dispatchd.core.inputs import MediaHeard, MediaRefused, OperatorHears, VoiceJoined
+from dispatchd.core.inputs import (
+    MediaHeard,
+    MediaRefused,
+    OperatorHears,
+    Recorded,
+    RecordingFaulted,
+    VoiceJoined,
+)
 from protocols import down, up
 
 from .world import Violation, World
@@ -37,6 +44,21 @@ class VoiceRoom:
         self.said.clear()
 
     def set_floor(self, effect: SetFloor) -> None:
+        if effect.ended in self.said and self.world.likely(0.3):
+            self._recorded(effect)
+        self._set(effect)
+
+    def _recorded(self, effect: SetFloor) -> None:
+        """What was said is on disk, or the disk is full for a while."""
+        now = self.world.now
+        name = f"r-{effect.ended}"
+        self.put(
+            Recorded(name, effect.group, effect.ended, effect.talker, effect.incident, now, 900, 45, 0, 99)
+        )
+        if self.world.likely(0.1):
+            self.put(RecordingFaulted(self.world.rng.choice(["disk full", ""])))
+
+    def _set(self, effect: SetFloor) -> None:
         if (
             effect.burst
             and effect.burst in self.said

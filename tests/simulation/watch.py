@@ -56,6 +56,7 @@ class Watch:
     def __init__(self, world: World, truth: Truth) -> None:
         self.world, self.truth = world, truth
         self.talk = TalkWatch(world)
+        self.said_live: list[str] = []
         self.made: Counter[str] = Counter()
         self.keys: dict[tuple[str, Key], str] = {}
         self.heard_keys: set[tuple[str, Key]] = set()
@@ -330,6 +331,9 @@ class Watch:
             self.fail("occurrence-twice", f"{fact.schedule} {fact.occurrence} after {self.occurrence}")
         self.occurrence = fact.occurrence
 
+    def _live_ended(self, fact: f.LiveEnded) -> None:
+        self.said_live.append(fact.broadcast)
+
     # ladder
 
     def _rung(self, fact: f.RungReached) -> None:
@@ -380,6 +384,7 @@ class Watch:
     def _microphone(self, fact: v.IntercomOpened | v.IntercomClosed) -> None:
         self._lives(fact.item, "microphone", fact.expires_ms)
         if isinstance(fact, v.IntercomOpened):
+            self.items[f"v-{fact.burst}"] = "microphone"  # said again to a pillar that rebooted
             self.talk.intercom(fact)
 
     def _key(self, fact: Any) -> None:
@@ -510,6 +515,7 @@ _HANDLERS: Final[dict[type[f.Fact], Any]] = {
     f.LampSet: Watch._item,
     f.BroadcastCancelled: Watch._item,
     f.BroadcastOpened: Watch._broadcast,
+    f.LiveEnded: Watch._live_ended,
     f.ScheduleRan: Watch._schedule,
     f.RungReached: Watch._rung,
     f.RungFailed: Watch._failed,

@@ -147,6 +147,8 @@ async def test_a_person_types_and_is_answered(credentials: Path) -> None:
     assert "deaf 1" in script.do("status")
     script.do("deaf t-006")
     assert "deaf 0" in script.do("status")
+    assert "there is no 'p-01'" in script.do("talk p-01")
+    assert script.do("talk t-017") == "t-017 is switched off and cannot talk", "the fleet does not run"
     assert script.do("") == ""
     assert "emergency t-017" in script.do("what?")
     assert not script.quit.is_set()

@@ -1,17 +1,23 @@
 """`make demo ARGS="--once --json"`, end to end, and every number of it rebuilt twice: from the devices' own logs and
-from `dispatchd replay` on the store that the run left behind.
+from `dispatchd replay` and the recordings on the store that the run left behind.
 """
 
 import json
+import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
+import numpy as np
 import pytest
 
+from dispatchd.store.base import Recording, Sought
+from dispatchd.store.sqlite import SqliteStore
 from simulators.demo.once import MISHAPS
 
 Line = dict[str, Any]
@@ -39,6 +45,7 @@ class Run:
         self.numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         self.alarm: dict[str, Any] = self.numbers["alarm"]
         self.broadcast: dict[str, Any] = self.numbers["broadcast"]
+        self.voice: dict[str, Any] = self.numbers["voice"]
         logs = sorted((directory / "logs").glob("*.jsonl"))
         self.logs = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in logs}
 
@@ -58,6 +65,14 @@ class Run:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return [(step["kind"], step["fact"]) for step in json.loads(done.stdout)["steps"]]
+
+    def recordings(self) -> list[Recording]:
+        """The index, oldest first."""
+        store = SqliteStore(self.directory / "dispatch.db")
+        try:
+            return store.recordings(Sought(), 1000)[::-1]
+        finally:
+            store.close()
 
     @property
     def heard(self) -> dict[str, set[str]]:
@@ -165,6 +180,114 @@ def the_mishaps_are_told_as_they_were(run: Run) -> None:
     assert reasons == sorted(SILENT[mishap] for mishap in MISHAPS)
 
 
+def p99(values: Iterable[int]) -> int:
+    found = sorted(values)
+    return found[math.ceil(len(found) * 0.99) - 1]
+
+
+class Spoken:
+    """What the terminals' logs say of each burst: when each frame was captured, and when it came to whom."""
+
+    def __init__(self, run: Run) -> None:
+        self.by: dict[int, str] = {}
+        self.said: dict[int, dict[int, int]] = {}
+        self.heard: dict[int, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+        self.group: dict[int, str] = {}
+        for device, line in run.lines("said"):
+            assert line["frames"] == len(line["seq"])
+            self.by[line["burst"]] = device
+            self.said[line["burst"]] = dict(zip(line["seq"], line["at_ms"], strict=True))
+        for device, line in run.lines("sound-heard"):
+            assert line["frames"] == len(line["seq"])
+            came = self.heard[line["burst"]][device]
+            assert not came.keys() & set(line["seq"]), "a frame counts once"
+            came |= dict(zip(line["seq"], line["at_ms"], strict=True))
+            self.group[line["burst"]] = line["group"]
+
+    @property
+    def room(self) -> int:
+        """The burst that no terminal said."""
+        [burst] = self.heard.keys() - self.said.keys()
+        return burst
+
+
+def the_voice_by_the_logs_of_the_terminals(run: Run) -> None:
+    spoken, recorded = Spoken(run), {row.burst: row for row in run.recordings()}
+    terminals = {device for device in run.logs if device.startswith("t-")}
+    assert set(spoken.heard[spoken.room]) == terminals
+    assert run.voice["listeners"] == len(terminals) == 100
+    assert Counter(spoken.group.values()) == {f"inc-{run.alarm['incident']}": 2, "tg-all": 2}
+    [car] = [burst for burst in spoken.said if spoken.group[burst] == "tg-all"]
+    assert set(spoken.heard[car]) == terminals - {spoken.by[car]}
+    assert run.voice["talkers"] == len({*spoken.by.values(), recorded[spoken.room].talker}) == 4
+    here = sum(len(frames) for frames in spoken.said.values())
+    assert run.voice["frames_sent"] == here + recorded[spoken.room].frames
+    came = [frames for ears in spoken.heard.values() for frames in ears.values()]
+    assert run.voice["frames_heard"] == sum(map(len, came))
+    delays = [
+        at_ms - frames[seq]
+        for burst, frames in spoken.said.items()
+        for ear in spoken.heard[burst].values()
+        for seq, at_ms in ear.items()
+    ]
+    assert run.voice["mouth_to_ear_ms_p99"] == p99(delays)
+
+
+def the_grants_by_the_logs_of_the_terminals(run: Run) -> None:
+    waited = []
+    for device in run.devices("said"):
+        asked: dict[str, int] = {}
+        for line in run.logs[device]:
+            if line["ev"] == "floor" and line["why"] == "press":
+                asked[line["group"]] = line["t_ms"]
+            elif line["ev"] == "floor" and line["why"] == "granted":
+                waited.append(line["t_ms"] - asked.pop(line["group"]))
+    assert len(waited) == 3
+    assert run.voice["grant_ms_p99"] == p99(waited)
+
+
+def the_voice_by_the_recordings(run: Run) -> None:
+    spoken, rows = Spoken(run), run.recordings()
+    assert run.voice["recordings"] == len(rows) == len(list(run.directory.glob("recordings/*/*.opus")))
+    words = {row.burst: row for row in rows if not row.group.startswith("@up/")}
+    assert {burst: row.group for burst, row in words.items()} == spoken.group
+    assert run.voice["talkers"] == len({row.talker for row in words.values()})
+    for burst, device in spoken.by.items():
+        assert words[burst].talker == device
+        assert words[burst].frames == len(spoken.said[burst]) - 1, (
+            "the last frame ends the burst, it has no sound"
+        )
+    for row in rows:
+        assert not row.why
+        assert not row.lost
+        assert loudest(run.directory / "recordings" / row.path) > 3_000, f"{row.recording} is to be heard"
+    [pillar] = [row for row in rows if row.burst not in words]
+    assert (pillar.talker, pillar.incident) == (next(iter(run.devices("alarm"))), run.alarm["incident"])
+
+
+def loudest(path: Path) -> int:
+    """As any player decodes it."""
+    with av.open(str(path)) as file:
+        return max(int(np.abs(frame.to_ndarray()).max() * 32_768) for frame in file.decode(audio=0))
+
+
+def the_voice_by_the_journal(run: Run) -> None:
+    spoken, incident = Spoken(run), run.alarm["incident"]
+    facts = run.replay(incident)
+    taken = {fact["burst"]: fact["talker"] for kind, fact in facts if kind == "FloorTaken"}
+    assert taken == {
+        burst: device for burst, device in spoken.by.items() if spoken.group[burst] == f"inc-{incident}"
+    }
+    made = {fact["recording"] for kind, fact in facts if kind == "RecordingMade"}
+    assert made == {row.recording for row in run.recordings() if row.incident == incident}
+    assert {kind for kind, _ in facts} >= {"IntercomOpened", "IntercomClosed"}
+
+
+def it_says_where_the_recordings_are(run: Run) -> None:
+    assert str(run.directory / "recordings") in run.said
+    assert "ctl recordings" in run.said
+
+
 def nothing_is_left_running(run: Run) -> None:
     http = next(word.rstrip(",") for word in run.said.split() if word.startswith("http://"))
     with pytest.raises(httpx.ConnectError):
@@ -173,7 +296,7 @@ def nothing_is_left_running(run: Run) -> None:
 
 @pytest.mark.timeout(240)
 def test_every_number_of_one_run_is_rebuilt_from_logs_and_journal(tmp_path: Path) -> None:
-    """One test, because the run takes half a minute and must not be made once per worker."""
+    """One test, because the run takes some 35 s and must not be made once per worker."""
     run = Run(tmp_path / "state")
     for part in (
         everybody_came_on_line,
@@ -182,6 +305,11 @@ def test_every_number_of_one_run_is_rebuilt_from_logs_and_journal(tmp_path: Path
         the_broadcast_by_the_logs_of_the_terminals,
         the_broadcast_by_the_journal,
         the_mishaps_are_told_as_they_were,
+        the_voice_by_the_logs_of_the_terminals,
+        the_grants_by_the_logs_of_the_terminals,
+        the_voice_by_the_recordings,
+        the_voice_by_the_journal,
+        it_says_where_the_recordings_are,
         nothing_is_left_running,
     ):
         part(run)

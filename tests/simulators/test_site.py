@@ -36,6 +36,10 @@ def test_it_is_the_town_that_is_promised() -> None:
     assert [one.id for one in site.device if one.kind == "pillar"] == [f"p-{n:02d}" for n in range(1, 13)]
     assert len({device.patrol for device in site.device if device.patrol}) == len(site.patrol) == 100
     assert {patrol.force for patrol in site.patrol} == {"police", "auxiliary", "volunteer"}
+    assert {device.profile for device in site.device if device.kind == "pillar"} == {"C"}, (
+        "pillars have sound"
+    )
+    assert [one.at for one in site.schedule if one.id == "anti-fraud"] == [["10:00", "18:00"]]
 
 
 def test_every_level_has_its_people_and_nobody_a_token() -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import wave
-from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +13,13 @@ from devices.voice.radio_events import Heard
 from devices.voice.sound import SoundFailed
 from protocols import down
 from protocols.opus import Decoder
-from protocols.voice import CATCH_UP, LAST, Frame
+from protocols.voice import LAST, Frame
 from simulators.assemble import Manner, assemble
+from simulators.figures import Figures
 from simulators.roster import Roster
-from simulators.voice import MAX_NOTED, Figures, SimVoice, encoded, from_wav, percentile, word
+from simulators.script import Script
+from simulators.voice import SimVoice, encoded, from_wav, la_la_la, word, write_wav
+from simulators.words import words
 from tests.devices.conftest import amqtt, free_port
 from tests.devices.voice.daemon import GROUP, daemon
 
@@ -25,34 +28,11 @@ def heard(ts: int, *, burst: int = 1, flags: int = 0) -> Heard:
     return Heard("g", Frame(burst, ts // 960, ts, b"x", flags), "t-1", "normal", 0)
 
 
-def test_percentiles_of_a_histogram() -> None:
-    histogram = Counter({5: 98, 20: 1, 70: 1})
-    assert [percentile(histogram, part) for part in (0.5, 0.98, 0.99, 1.0)] == [5, 5, 20, 70]
-    assert percentile(Counter(), 0.5) is None
-
-
-def test_delays_are_counted_of_what_was_said_here_and_not_of_catch_up() -> None:
-    figures = Figures()
-    figures.said(1, 960)
-    figures.heard("t-2", heard(960))
-    figures.heard("t-2", heard(960, flags=CATCH_UP))
-    figures.heard("t-3", heard(1_920))
-    assert figures.frames_heard == 3
-    assert figures.listeners == {"t-2", "t-3"}
-    assert figures.mouth_to_ear_ms.total() == 1
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    figures = Figures()
-    for ts in range(2 * MAX_NOTED):
-        figures.said(1, ts)
-    assert len(figures.said_at) == MAX_NOTED
-
-
 async def test_it_says_its_word_once_in_real_time_and_lets_go() -> None:
     figures, said, fed = Figures(), list[tuple[bytes, int, bool]](), list[ev.Event]()
-    over = asyncio.Event()
+    over, lines = asyncio.Event(), list[dict[str, Any]]()
     one = SimVoice("t-1", figures)
+    one.log = lines.append
 
     def feed(event: ev.Event) -> None:
         fed.append(event)
@@ -62,8 +42,8 @@ async def test_it_says_its_word_once_in_real_time_and_lets_go() -> None:
     running = asyncio.create_task(one.run(feed))
     await asyncio.sleep(0)
     packets = word(200)
-    assert one.speak(packets)
-    assert fed == [ev.PttPressed()]
+    assert one.speak(packets, "g")
+    assert fed == [ev.SelectGroup("g"), ev.PttPressed()]
     one.listen()
     began_s = asyncio.get_running_loop().time()
     one.talk(7, lambda opus, ts, last: said.append((opus, ts, last)))
@@ -73,7 +53,13 @@ async def test_it_says_its_word_once_in_real_time_and_lets_go() -> None:
     assert [opus for opus, _, last in said if not last] == packets
     assert said[-1] == (b"", len(packets) * 960, True)
     assert figures.frames_sent == len(packets) + 1
-    assert figures.grant_ms.total() == 1
+    [line] = lines
+    assert (line["ev"], line["burst"], line["frames"]) == ("said", 7, len(packets) + 1)
+    assert line["seq"] == list(range(len(packets) + 1))
+    steps = [after - before for before, after in zip(line["at_ms"], line["at_ms"][1:], strict=False)]
+    assert all(19 <= step <= 21 for step in steps), (
+        "when the microphone would have given them, not when it was time"
+    )
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert not one.speak(packets), "switched off"
@@ -93,15 +79,22 @@ async def test_one_of_a_fleet_talks_and_the_others_hear_every_frame(tmp_path: Pa
                 group = down.TalkGroup(GROUP, "All")
                 await here.here.say(credentials.device, down.Membership(1, "pa-1", True, [GROUP], [group]))
             await here.until(lambda: sum(one.address is not None for one in here.sessions.values()) == 3)
-            assert fleet.talk("t-1", word(400))
+            fleet.word = word(400)
+            script = Script(fleet, words("en"), str)
+            assert script.do("talk t-1") == "talk t-1: done"
             await here.until(lambda: len(here.frames) == 21)
             await here.until(lambda: not here.talker)
         assert fleet.devices["t-1"].voice is not None
         async with asyncio.timeout(5):
             while fleet.figures.frames_heard < 42:
                 await asyncio.sleep(0)
+        [spoken] = fleet.figures.words.values()
+        assert (spoken.talker, spoken.group, spoken.sent) == ("t-1", GROUP, 21)
         assert fleet.figures.listeners == {"t-2", "t-3"}
         assert fleet.figures.mouth_to_ear_ms.total() == 42
+        assert fleet.figures.grant_ms.total() == 1
+        assert fleet.tuned("t-2", GROUP)
+        assert not fleet.tuned("t-2", "another")
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -111,6 +104,34 @@ def test_out_of_coverage_nothing_is_heard() -> None:
     one.covered = False
     one.hear(heard(0, flags=LAST))
     assert one.figures.frames_heard == 0
+
+
+async def test_what_is_heard_stands_in_the_log_once_the_word_is_over_or_the_device_goes_off() -> None:
+    figures, lines, fed = Figures(), list[dict[str, Any]](), list[ev.Event]()
+    one = SimVoice("t-2", figures)
+    one.log = lines.append
+    running = asyncio.create_task(one.run(fed.append))
+    await asyncio.sleep(0)
+    one.over("g", 1)
+    assert not fed, "nothing was heard of it"
+    for ts in (0, 1_920, 960):
+        one.hear(heard(ts))
+    one.over("g", 1)
+    assert fed == [ev.BurstHeard("g", 1)]
+    assert figures.words[1].over == {"t-2"}
+    one.hear(heard(0, burst=2))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [(line["ev"], line["burst"], line["group"], line["seq"]) for line in lines] == [
+        ("sound-heard", 1, "g", [0, 2, 1]),
+        ("sound-heard", 2, "g", [0]),
+    ]
+    assert [len(line["at_ms"]) for line in lines] == [3, 1]
+
+
+async def test_a_word_is_a_file_that_is_heard_as_the_same_word(tmp_path: Path) -> None:
+    write_wav(tmp_path / "a.wav", la_la_la(200))
+    assert await from_wav(tmp_path / "a.wav") == word(200)
 
 
 async def test_a_wav_of_any_rate_becomes_packets_of_20_ms(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from devices.voice.handset import Handset
 from devices.voice.sound import pcm_of, samples_of
 from protocols import down
 from protocols.opus import Decoder
-from simulators.voice import Figures, SimVoice, encoded, percentile, word
+from simulators.figures import Figures, percentile
+from simulators.voice import SimVoice, encoded, word
 from tests.devices.conftest import amqtt, free_port
 from tests.devices.test_shell import Parts
 from tests.devices.voice.daemon import GROUP, Daemon, daemon
@@ -90,7 +91,7 @@ async def test_each_frame_is_heard_once_by_datagram(broker: int) -> None:
         await two.until("heard-out")
         assert here.talker == ""
         assert [frame.seq for frame in here.frames] == list(range(31))
-        assert listener.frames == {1: 31}
+        assert figures.words[1].heard["t-2"] == 31
         assert figures.frames_heard == figures.frames_sent == 31
         assert percentile(figures.mouth_to_ear_ms, 1.0) is not None
         assert here.carriages == []
@@ -108,7 +109,7 @@ async def test_datagrams_stop_in_mid_word_and_mqtt_takes_over(any_broker: int) -
         here.deaf = True
         await here.until(lambda: {("t-1", "mqtt"), ("t-2", "mqtt")} <= set(here.carriages))
         await two.until("heard-out")
-        heard = listener.frames[1]
+        heard = figures.words[1].heard["t-2"]
         assert 201 - 110 <= heard < 201, "at most two seconds are missing, and no frame came twice"
         assert one.agent.radio is not None
         assert one.agent.radio.carriage == "mqtt"

@@ -14,7 +14,8 @@ from devices.keyboard import KeyboardHardware
 from devices.voice.handset import Handset
 from devices.voice.synthetic import NullSpeaker, SilentMicrophone
 from protocols import down, up
-from simulators.voice import Figures, SimVoice
+from simulators.figures import Figures
+from simulators.voice import SimVoice
 from tests.devices.rig import Bench, terminal
 from tests.devices.voice.daemon import GROUP, daemon
 from tests.devices.voice.test_end_to_end import any_broker, terminals, write_wav
@@ -167,10 +168,6 @@ def test_wrong_words_are_told_in_a_sentence(tmp_path: Path, capsys: pytest.Captu
     assert "tone:440" in capsys.readouterr().err
     assert cli.main([*given, "--speaker", "horn"]) == cli.BAD_INPUT
     assert "null" in capsys.readouterr().err
-    pillar = tmp_path / "p-1.json"
-    pillar.write_text(credentials(tmp_path, 1).read_text().replace("terminal", "pillar"))
-    assert cli.main(["pillar", "--credentials", str(pillar), "--mic", "silence"]) == cli.BAD_INPUT
-    assert "only a terminal" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main([])
 
@@ -179,7 +176,8 @@ async def test_a_script_talks_in_a_shell_and_another_terminal_hears_it(
     any_broker: int, tmp_path: Path
 ) -> None:
     write_wav(tmp_path / "hello.wav", sentence(3))
-    ear = SimVoice("t-2", Figures())
+    figures = Figures()
+    ear = SimVoice("t-2", figures)
     async with daemon(any_broker) as here, terminals(here, any_broker, t_2=ear) as (two,):
         arguments = [
             "--credentials",
@@ -206,7 +204,7 @@ async def test_a_script_talks_in_a_shell_and_another_terminal_hears_it(
             process.stdin.write(b"over\nquit\n")
             rest = [json.loads(line) for line in (await process.communicate())[0].splitlines()]
     assert process.returncode == 0
-    assert ear.frames[1] > 15
+    assert figures.words[1].heard["t-2"] > 15
     assert {"hardware": "floor", "text": "请讲"} in rest
     assert next(line["state"] for line in rest if line.get("ev") == "floor") == "pending-request"
 
