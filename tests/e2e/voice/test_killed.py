@@ -60,6 +60,7 @@ async def test_the_daemon_dies_in_mid_word(tmp_path: Path, words: Sound) -> None
         assert heard == again.packets[-len(heard) :], "from the moment it had keys, to the end"
 
 
+@pytest.mark.full
 async def test_the_broker_dies_in_mid_word(tmp_path: Path, words: Sound) -> None:
     """Sound goes on by datagram; then the floor works as before."""
     async with stand(tmp_path) as here:
