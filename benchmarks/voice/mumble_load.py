@@ -161,7 +161,7 @@ async def _make_channel(admin: Client, name: str) -> int:
 
 
 async def _reach(client: Client, port: int) -> None:
-    """Until the server answers by UDP: from then on it sends there. What strangers sent there is passed over."""
+    """Until the server answers by UDP: from then on it sends there. What strangers sent before is passed over."""
     client.socket.connect((HOST, port))
     while True:
         client.socket.send(client.crypt.seal(bytes([mumble.PING]) + mumble.varint(7)))
