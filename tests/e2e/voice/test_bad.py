@@ -98,6 +98,7 @@ async def test_a_key_held_for_300_ms_and_one_held_too_long(tmp_path: Path) -> No
         await talker.heard_out(again)
 
 
+@pytest.mark.full
 async def test_garbage_of_one_who_has_the_floor_costs_him_the_floor(tmp_path: Path) -> None:
     """First bytes that look like Opus and are none: decoders live through it. Then bytes that do not look like it."""
     chance = random.Random(SEED)
