@@ -39,6 +39,7 @@ async def start_talking(talker: Terminal, listener: Terminal, words: Sound) -> i
     return burst
 
 
+@pytest.mark.full
 async def test_the_daemon_dies_in_mid_word(tmp_path: Path, words: Sound) -> None:
     async with stand(tmp_path) as here:
         talker, listener = here.radios
