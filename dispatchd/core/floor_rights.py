@@ -103,6 +103,13 @@ def _device_refused(turn: Turn, request: Request) -> str:
     return ""
 
 
+def is_outside(turn: Turn, talker: str, group: str) -> bool:
+    """He is in this group no more."""
+    if talker.startswith("@"):
+        return not operator_in(turn, talker[1:], group)
+    return group not in turn.index.groups_of(talker)
+
+
 def operator_in(turn: Turn, operator: str, group: str) -> bool:
     """He commands the group's unit, or belongs to it himself, or sees its incident."""
     entry = turn.state.site.operator.get(operator)
