@@ -327,7 +327,7 @@ def close(turn: Turn, group: str, why: str) -> None:
 
 
 def restarted(turn: Turn) -> None:
-    """The daemon died meanwhile: no key is valid any more, so nobody talks and nobody waits. Operators' sessions are gone."""
+    """The daemon died meanwhile: no key is valid any more, so nobody talks, waits or hears."""
     turn.state.hearing.clear()
     for floor in list(turn.state.floors.values()):
         for asking in list(floor.queue):

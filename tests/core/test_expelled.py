@@ -1,4 +1,4 @@
-"""Whoever is a member no more talks no more, whatever made him one no more; and a pillar is silent for all its incidents."""
+"""Who is a member no more talks no more, whatever made him so; a pillar is silent while any incident there is."""
 
 from typing import Any
 
