@@ -19,6 +19,11 @@ LEADER_RANK: Final = 4
 """A duty leader's terminal."""
 OPERATOR_RANK: Final = 8
 
+PRESS_EVERY_MS: Final = 500
+PRESSES_AT_ONCE: Final = 10
+"""New presses of the talk key by one device; further ones are not heard until it repeats them (T101). Each costs a row
+of the journal and a word to everybody in the talk group."""
+
 DENY_TEXT: Final = {
     "unknown-group": ("您不在该通话组", "you are not in this talk group, or it is closed; choose another"),
     "muted": (
@@ -126,10 +131,15 @@ def operator_in(turn: Turn, operator: str, group: str) -> bool:
 
 
 def new_request(turn: Turn, device: str, ref: int) -> bool:
-    """Not a late double of one that was released, nor older than the last."""
+    """Not a late double of one that was released, nor older than the last, nor one of a flood."""
     live = turn.state.live.get(device)
     if live is None or ref <= live.released_ref or ref < live.floor_ref:
         return False
+    if ref > live.floor_ref:
+        until_ms = max(live.presses_until_ms, turn.now) + PRESS_EVERY_MS
+        if until_ms > turn.now + PRESSES_AT_ONCE * PRESS_EVERY_MS:
+            return False
+        live.presses_until_ms = until_ms
     live.floor_ref = ref
     return True
 

@@ -10,7 +10,9 @@ from dispatchd.core import inputs as i
 from dispatchd.core.commands import Done, Refusal
 from dispatchd.core.core import Core
 from dispatchd.core.effects import SetFloor
+from dispatchd.core.floor_rights import PRESSES_AT_ONCE
 from dispatchd.core.state import State
+from dispatchd.core.voice_facts import FloorTaken
 from protocols import down
 
 from .radio_site import ADMIN, SITE, Radio
@@ -73,6 +75,16 @@ def test_who_talks_by_way_of_a_group_that_closes_stops_in_all_it_was_patched_to(
     assert radio.talker("all") == "t-1"
     assert isinstance(radio.ask("north-desk", c.End(incident, "true-alarm")), Done)
     assert not radio.floor("all").burst
+
+
+def test_a_flood_of_presses_is_not_told_to_everybody(radio: Radio) -> None:
+    for _ in range(200):
+        radio.press("t-1", priority="emergency")
+    assert sum(isinstance(fact, FloorTaken) for fact in radio.facts) == PRESSES_AT_ONCE
+    radio.let_go("t-1")
+    radio.wait(1000)
+    radio.press("t-1")
+    assert radio.talker() == "t-1", "who presses like a person has the floor again"
 
 
 # --- a pillar's sound -------------------------------------------------------------------------------------------
