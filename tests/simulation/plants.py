@@ -69,6 +69,7 @@ PLANTS: Final = (
         "        self._commit(batch)\n        self.failed = None\n",
         "receipt-before-commit",
         "effect-not-committed",
+        "burst-used-twice",
     ),
     plant(
         "state kept after a failed commit",
@@ -82,6 +83,8 @@ PLANTS: Final = (
         "owner-silently-changed",
         "nobody-looks-after",
         "responder-not-by-facts",
+        "burst-used-twice",
+        "raised",  # an index names an incident that the state does not have
     ),
     plant(
         "facts without a wait leave with their receipts",
@@ -322,7 +325,7 @@ PLANTS: Final = (
     plant(
         "a patched pillar goes on when it must be silent",
         "dispatchd/core/intercom.py",
-        "patched=intercom.patched and not incident.silent,",
+        "patched=intercom.patched and not silent,",
         "patched=intercom.patched,",
         "silent-pillar-sounds",
     ),
