@@ -187,6 +187,12 @@ def is_silent(turn: Turn, group: str) -> bool:
     return incident is not None and incident.silent
 
 
+def silent_raisers(turn: Turn, groups: list[str]) -> list[str]:
+    """What is said of a silent incident does not sound where it was raised, whatever its group is patched to."""
+    found = (turn.state.incidents.get(incident_of(turn, group)) for group in groups)
+    return sorted({one.device for one in found if one is not None and one.silent})
+
+
 def is_drill(turn: Turn, group: str) -> bool:
     talk = turn.state.talk.get(group)
     return talk is not None and talk.drill

@@ -17,7 +17,8 @@ TTL_MS: Final = 5_000
 
 def announce(turn: Turn, floor: Floor) -> None:
     """The voice room, everybody in the groups, and operators who hear them."""
-    floor.not_for = rights.near(turn, floor.talker, floor.incident) if floor.ambient else []
+    near = rights.near(turn, floor.talker, floor.incident) if floor.ambient else []
+    floor.not_for = near or rights.silent_raisers(turn, floor.groups)
     drill = rights.is_drill(turn, floor.via)
     turn.do(
         SetFloor(

@@ -118,6 +118,20 @@ def test_a_pillar_is_silent_while_any_incident_there_is(radio: Radio) -> None:
     assert not radio.core.state.intercoms["p-1"].silent
 
 
+def test_a_silent_incident_patched_to_others_does_not_sound_at_the_terminal_that_raised_it(
+    radio: Radio,
+) -> None:
+    incident = radio.alarm("t-1", "emergency")
+    radio.ask("north-desk", c.Accept(incident))
+    assert isinstance(radio.ask("north-desk", c.SetSilent(incident, True)), Done)
+    assert isinstance(radio.ask("chief", c.PatchGroups(["all", f"inc-{incident}"])), Done)
+    radio.talk("t-2", "all")
+    assert radio.told_group("all")[-1].not_for == ["t-1"]
+    assert radio.set_floors()[-1].not_for == ("t-1",)
+    radio.give(i.VoiceJoined("t-1", "mqtt"))
+    assert radio.told("t-1")[-1].not_for == ["t-1"], "also told late"
+
+
 # --- a start ----------------------------------------------------------------------------------------------------
 
 
