@@ -223,8 +223,7 @@ def _revoking_due(turn: Turn, floor: Floor) -> None:
 
 def _ambient_due(turn: Turn, floor: Floor) -> None:
     """Who came near the pillar, or went: the voice room and the devices are told anew."""
-    near = rights.near(turn, floor.talker, floor.incident)
-    if near != floor.not_for:
+    if rights.deaf(turn, floor) != floor.not_for:
         tell.announce(turn, floor)
     floor.next_ms = turn.now + AMBIENT_LOOK_MS
 

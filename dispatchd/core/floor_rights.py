@@ -187,10 +187,12 @@ def is_silent(turn: Turn, group: str) -> bool:
     return incident is not None and incident.silent
 
 
-def silent_raisers(turn: Turn, groups: list[str]) -> list[str]:
-    """What is said of a silent incident does not sound where it was raised, whatever its group is patched to."""
-    found = (turn.state.incidents.get(incident_of(turn, group)) for group in groups)
-    return sorted({one.device for one in found if one is not None and one.silent})
+def deaf(turn: Turn, floor: Floor) -> list[str]:
+    """Who must not hear it: those near a pillar that is heard; and what is said of a silent incident does not sound
+    where that was raised, whatever its group is patched to."""
+    about = (turn.state.incidents.get(incident_of(turn, group)) for group in floor.groups)
+    raised = {one.device for one in about if one is not None and one.silent}
+    return sorted({*raised, *(near(turn, floor.talker, floor.incident) if floor.ambient else ())})
 
 
 def is_drill(turn: Turn, group: str) -> bool:
