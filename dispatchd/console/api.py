@@ -24,6 +24,7 @@ from starlette.routing import WebSocketRoute
 from dispatchd.core.commands import RANK, Command, Refusal, Target
 from dispatchd.core.state import State
 from dispatchd.store.base import Recording, StoreError, StoreFull
+from protocols.down import Clip
 from protocols.site import Operator
 
 from . import broadcasts, heard, metrics, openapi, recordings, replay, routes, talk
@@ -134,6 +135,7 @@ class Handlers:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.told = recordings.Told()
+        self.uploads = broadcasts.Uploads()
 
     @asynccontextmanager
     async def scope(self, request: Request, route: Route) -> AsyncIterator[tuple[View, Scope]]:
@@ -269,20 +271,29 @@ class Handlers:
             operator = scope.operator
         command = parse(route, await body(request, route.max_body))
         async with self.console.view() as view:
-            require_visible(Scope(view.state, operator), command)
+            require_visible(scope := Scope(view.state, operator), command)
+            self._require_clip(view.state, scope, getattr(command, "clip", None))
         command, note = await broadcasts.with_sound(self.console.sounds, command)
         return answer(broadcasts.noted(await ask(engine, operator.id, command), note))
 
     async def upload_clip(self, request: Request, route: Route) -> Response:
-        async with self.scope(request, route):
-            pass
+        async with self.scope(request, route) as (_, scope):
+            operator = scope.operator.id
         raw = await body(request, route.max_body)
-        return answer(await broadcasts.uploaded(self.console.sounds, raw))
+        made = await broadcasts.uploaded(self.console.sounds, raw)
+        self.uploads.note(operator, made.clip)
+        return answer(made)
+
+    def _require_clip(self, state: State, scope: Scope, clip: Clip | None) -> None:
+        """ApiError 404 for a clip that is not his to hear."""
+        if clip is not None and not self.uploads.may_hear(state, scope, clip.clip):
+            raise not_found("clip", clip.clip, "$.clip")
 
     async def clip_sound(self, request: Request, route: Route) -> Response:
-        async with self.scope(request, route):
-            pass
         id_ = request.path_params["id"]
+        async with self.scope(request, route) as (view, scope):
+            if not self.uploads.may_hear(view.state, scope, id_):
+                raise not_found("clip", id_)
         found = await broadcasts.sound(self.console.sounds, id_)
         return Response(found, media_type=route.media, headers={"cache-control": "private, max-age=86400"})
 

@@ -10,15 +10,19 @@ import msgspec
 from msgspec import Struct
 
 from dispatchd.core.commands import BroadcastText, Command, Done, Refusal
+from dispatchd.core.state import State
 from protocols.down import Clip
 
 from .errors import ApiError, not_found
 from .ports import Sounds
+from .walls import Scope
 
 SPEAK_WITHIN_S: Final = 20.0
 """Longer a broadcast does not wait for its sound."""
 URGENT_WITHIN_S: Final = 6.0
 """And one that is not normal no longer than this."""
+UPLOADS_MAX: Final = 2_000
+"""Pairs of operator and clip remembered, as many as there are clips; the oldest are forgotten."""
 NO_SPEECH: Final = Refusal(
     "no-speech", "This daemon has no speech and keeps no clips. Send the broadcast as text."
 )
@@ -58,6 +62,26 @@ def noted(done: Struct, note: str) -> Struct:
     if not note or not isinstance(done, Done):
         return done
     return msgspec.structs.replace(done, note=f"{done.note} {note}".strip())
+
+
+class Uploads:
+    """Who brought which clip, lately: he may hear it before any broadcast has it. After a start he brings it again."""
+
+    def __init__(self) -> None:
+        self._brought: dict[tuple[str, str], None] = {}
+
+    def note(self, operator: str, clip: str) -> None:
+        self._brought.pop((operator, clip), None)
+        self._brought[operator, clip] = None
+        if len(self._brought) > UPLOADS_MAX:
+            del self._brought[next(iter(self._brought))]
+
+    def may_hear(self, state: State, scope: Scope, clip: str) -> bool:
+        """He brought it, or sees a broadcast that has it."""
+        return (scope.operator.id, clip) in self._brought or any(
+            one.clip is not None and one.clip.clip == clip and scope.broadcast(one.broadcast)
+            for one in state.broadcasts.values()
+        )
 
 
 async def uploaded(sounds: Sounds | None, raw: bytes) -> Clip:

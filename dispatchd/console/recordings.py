@@ -109,7 +109,7 @@ def sought(params: Mapping[str, str], scope: Scope, state: State, zone: tzinfo) 
 def _limit(text: str) -> int:
     if not text:
         return LIMIT
-    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= LIMIT_MAX):
+    if not (re.fullmatch(r"[0-9]{1,4}", text) and 1 <= int(text) <= LIMIT_MAX):
         raise _bad("limit", f"Give a number from 1 to {LIMIT_MAX}.")
     return int(text)
 

@@ -163,6 +163,14 @@ def left(turn: Turn, talker: str, *, at_once: bool) -> None:
             turn.index.arm(turn.now + LEFT_SILENT_MS, "floor", floor.group)
 
 
+def expel(turn: Turn) -> None:
+    """Whoever talks where he is a member no more (the site changed, his group was closed) talks no more."""
+    for floor in list(turn.state.floors.values()):
+        if floor.burst and not floor.ambient and rights.is_outside(turn, floor.talker, floor.via):
+            revoke(turn, floor, "no-permission", "site", 0)
+            free(turn, turn.state.floors[floor.group], "left")
+
+
 # --- events: time -----------------------------------------------------------------------------------------------
 
 
@@ -215,8 +223,7 @@ def _revoking_due(turn: Turn, floor: Floor) -> None:
 
 def _ambient_due(turn: Turn, floor: Floor) -> None:
     """Who came near the pillar, or went: the voice room and the devices are told anew."""
-    near = rights.near(turn, floor.talker, floor.incident)
-    if near != floor.not_for:
+    if rights.deaf(turn, floor) != floor.not_for:
         tell.announce(turn, floor)
     floor.next_ms = turn.now + AMBIENT_LOOK_MS
 
@@ -319,7 +326,8 @@ def close(turn: Turn, group: str, why: str) -> None:
 
 
 def restarted(turn: Turn) -> None:
-    """The daemon died meanwhile: no key is valid any more, so nobody talks and nobody waits."""
+    """The daemon died meanwhile: no key is valid any more, so nobody talks, waits or hears."""
+    turn.state.hearing.clear()
     for floor in list(turn.state.floors.values()):
         for asking in list(floor.queue):
             turn.record(f.FloorUnqueued(floor.group, asking.talker, "restart", floor.incident))

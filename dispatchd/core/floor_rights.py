@@ -19,6 +19,11 @@ LEADER_RANK: Final = 4
 """A duty leader's terminal."""
 OPERATOR_RANK: Final = 8
 
+PRESS_EVERY_MS: Final = 500
+PRESSES_AT_ONCE: Final = 10
+"""New presses of the talk key by one device; further ones are not heard until it repeats them (T101). Each costs a row
+of the journal and a word to everybody in the talk group."""
+
 DENY_TEXT: Final = {
     "unknown-group": ("您不在该通话组", "you are not in this talk group, or it is closed; choose another"),
     "muted": (
@@ -103,6 +108,13 @@ def _device_refused(turn: Turn, request: Request) -> str:
     return ""
 
 
+def is_outside(turn: Turn, talker: str, group: str) -> bool:
+    """He is in this group no more."""
+    if talker.startswith("@"):
+        return not operator_in(turn, talker[1:], group)
+    return group not in turn.index.groups_of(talker)
+
+
 def operator_in(turn: Turn, operator: str, group: str) -> bool:
     """He commands the group's unit, or belongs to it himself, or sees its incident."""
     entry = turn.state.site.operator.get(operator)
@@ -119,10 +131,15 @@ def operator_in(turn: Turn, operator: str, group: str) -> bool:
 
 
 def new_request(turn: Turn, device: str, ref: int) -> bool:
-    """Not a late double of one that was released, nor older than the last."""
+    """Not a late double of one that was released, nor older than the last, nor one of a flood."""
     live = turn.state.live.get(device)
     if live is None or ref <= live.released_ref or ref < live.floor_ref:
         return False
+    if ref > live.floor_ref:
+        until_ms = max(live.presses_until_ms, turn.now) + PRESS_EVERY_MS
+        if until_ms > turn.now + PRESSES_AT_ONCE * PRESS_EVERY_MS:
+            return False
+        live.presses_until_ms = until_ms
     live.floor_ref = ref
     return True
 
@@ -168,6 +185,14 @@ def incident_of(turn: Turn, group: str) -> str:
 def is_silent(turn: Turn, group: str) -> bool:
     incident = turn.state.incidents.get(incident_of(turn, group))
     return incident is not None and incident.silent
+
+
+def deaf(turn: Turn, floor: Floor) -> list[str]:
+    """Who must not hear it: those near a pillar that is heard; and what is said of a silent incident does not sound
+    where that was raised, whatever its group is patched to."""
+    about = (turn.state.incidents.get(incident_of(turn, group)) for group in floor.groups)
+    raised = {one.device for one in about if one is not None and one.silent}
+    return sorted({*raised, *(near(turn, floor.talker, floor.incident) if floor.ambient else ())})
 
 
 def is_drill(turn: Turn, group: str) -> bool:

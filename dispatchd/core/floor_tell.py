@@ -17,7 +17,7 @@ TTL_MS: Final = 5_000
 
 def announce(turn: Turn, floor: Floor) -> None:
     """The voice room, everybody in the groups, and operators who hear them."""
-    floor.not_for = rights.near(turn, floor.talker, floor.incident) if floor.ambient else []
+    floor.not_for = rights.deaf(turn, floor)
     drill = rights.is_drill(turn, floor.via)
     turn.do(
         SetFloor(

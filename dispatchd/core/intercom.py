@@ -34,14 +34,29 @@ def follow(turn: Turn, device: str) -> None:
     if incident is None or entry is None or entry.kind != "pillar" or entry.profile != "C":
         return
     hears = [incident.owner] if incident.owner else []
+    silent = any(turn.state.incidents[other].silent for other in turn.index.open_at[device])
     if intercom is None:
-        _open(turn, device, incident, hears, "alarm", "")
-    elif (intercom.hears, intercom.silent) != (hears, incident.silent):
-        back = intercom.back if intercom.back[1:] in hears and not incident.silent else ""
+        _open(turn, device, incident, hears, "alarm", "", silent=silent)
+    elif (intercom.hears, intercom.silent) != (hears, silent):
+        back = intercom.back if intercom.back[1:] in hears and not silent else ""
         _change(
-            turn, intercom, hears=hears, silent=incident.silent, patched=intercom.patched and not incident.silent,
-            back=back, by="owner",
+            turn, intercom, hears=hears, silent=silent, patched=intercom.patched and not silent, back=back,
+            by="owner",
         )  # fmt: skip
+
+
+def follow_site(turn: Turn) -> None:
+    """The site changed: a pillar that is gone has no intercom, and who is gone listens to none."""
+    for intercom in list(turn.state.intercoms.values()):
+        entry = turn.state.site.device.get(intercom.device)
+        if entry is None or entry.kind != "pillar":
+            _close(turn, intercom, "removed", "site")
+        elif not intercom.incident:
+            hears = [name for name in intercom.hears if commands_unit(turn, name, entry.unit)]
+            if not hears:
+                _close(turn, intercom, "closed", "site")
+            elif hears != intercom.hears:
+                _change(turn, intercom, hears=hears, by="site")
 
 
 def _wanted(turn: Turn, device: str) -> Incident | None:
@@ -56,13 +71,16 @@ def _other(incident: Incident | None, intercom: Intercom) -> bool:
     return incident.incident != intercom.incident
 
 
-def _open(turn: Turn, device: str, incident: Incident | None, hears: list[str], by: str, reason: str) -> None:
+def _open(
+    turn: Turn, device: str, incident: Incident | None, hears: list[str], by: str, reason: str, *,
+    silent: bool = False,
+) -> None:  # fmt: skip
     item = turn.next_id("v")
     turn.record(
         f.IntercomOpened(
             device, incident.incident if incident else "", turn.state.burst + 1, hears, by, item,
-            turn.now + ITEM_TTL_MS, silent=incident is not None and incident.silent, tone=incident is None,
-            reason=reason, drill=incident is not None and incident.drill,
+            turn.now + ITEM_TTL_MS, silent=silent, tone=incident is None, reason=reason,
+            drill=incident is not None and incident.drill,
         )
     )  # fmt: skip
     ladders.send_all(turn, item)

@@ -12,7 +12,7 @@ import msgspec
 from protocols import site as site_
 from protocols.rules import Override, Rules
 
-from . import care, devices, rings
+from . import care, devices, floor, intercom, rings
 from . import commands as c
 from . import facts as f
 from .commands import Done, Refusal
@@ -170,6 +170,8 @@ def _after_change(turn: Turn) -> None:
         devices.refresh_membership(turn, device)
     for incident in turn.index.open_incidents():
         care.refresh(turn, incident)
+    floor.expel(turn)
+    intercom.follow_site(turn)
     turn.do(SyncAccess())
 
 

@@ -52,7 +52,8 @@ class Registry(Struct):
 class Live(Struct):
     """*Volatile* but for `online`: what was last heard of a device, and when (core time, 0 = never).
 
-    `carriage` of its voice ("" = none); `floor_ref` and `released_ref`: the last it asked for the floor by, and let go.
+    `carriage` of its voice ("" = none); `floor_ref` and `released_ref`: the last it asked for the floor by, and let go;
+    `presses_until_ms`: how far ahead of time its presses are (floor_rights.new_request).
     """
 
     online: bool = False
@@ -71,6 +72,7 @@ class Live(Struct):
     carriage: str = ""
     floor_ref: int = 0
     released_ref: int = -1
+    presses_until_ms: int = 0
 
 
 class Settings(Struct):

@@ -100,6 +100,7 @@ def close(turn: Turn, group: str, incident: str, by: str) -> None:
     members = turn.state.talk[group].members
     turn.record(f.TalkGroupClosed(group, by, incident))
     refresh(turn, members)
+    floor.expel(turn)  # who talked by way of it to others that it was patched to
 
 
 # --- operators --------------------------------------------------------------------------------------------------

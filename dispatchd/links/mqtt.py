@@ -51,6 +51,9 @@ NEVER: Final = -2
 """gmqtt reconnects while failures <= this; -1 would be for ever."""
 
 _VOICE: Final = frozenset(get_args(up.Voice))
+_DURABLE: Final = frozenset(kind for kind, type_ in up.KINDS.items() if "key" in type_.__struct_fields__)
+"""Taken also when the broker had kept them: their keys remove doubles. A state, a press of the talk key, or a frame
+that was kept says what is no longer so."""
 log = structlog.get_logger("link")
 
 
@@ -157,13 +160,16 @@ class MqttLink:
 
     # --- up -----------------------------------------------------------------------------------------------------
 
-    async def _received(self, _client: Any, topic: str, payload: bytes, _qos: int, _properties: Any) -> int:
+    async def _received(self, _client: Any, topic: str, payload: bytes, _qos: int, properties: Any) -> int:
         """0 = acknowledge to the broker."""
         self.counts["up"] += 1
         try:
             where = topics.parse_up(self._root, topic)
             if where.kind == "presence":
                 await self._tell(PresenceSeen(where.device, codec.decode_presence(payload)))
+                return 0
+            if properties.get("retain") and where.kind not in _DURABLE:
+                self.counts["up_retained"] += 1  # said before this connection, and nothing that is still owed
                 return 0
             if where.kind == topics.VOICE:
                 self.counts["up_voice"] += 1

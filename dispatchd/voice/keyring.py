@@ -20,6 +20,8 @@ FORMER_MS: Final = 2000
 """A device's former keys open what is under way for so long after it joined anew."""
 FORMER_MAX: Final = 2
 """Former keys of one device; the oldest go at once."""
+FIRST: Final = "inc-"
+"""Groups of incidents: of more than MAX_GROUPS a device is told the keys of these, then of the oldest."""
 COUNTERS: Final = 1 << 16
 """KIDs of one start; used anew when their key is forgotten."""
 
@@ -112,6 +114,10 @@ class Keyring:
         for one in [s for s in self._former if s.until_ms is not None and s.until_ms <= now_ms]:
             self._forget(one)
 
+    def deadline(self) -> int | None:
+        """When `tick` is due."""
+        return min((s.until_ms for s in self._former if s.until_ms is not None), default=None)
+
     def drop(self, device: str) -> None:
         """Its own keys are dead; its groups keep theirs."""
         for one in [s for s in self._former if s.device == device]:
@@ -155,6 +161,7 @@ class Keyring:
         if session is None:
             return None
         groups = [group.next or group.key for group in self._groups.values() if device in group.members]
+        groups.sort(key=lambda key: not key.group.startswith(FIRST))  # of too many these are told
         return Keys(self.start, session.up, session.down, groups[:MAX_GROUPS], udp)
 
     def is_member(self, device: str, group: str) -> bool:

@@ -179,7 +179,8 @@ class Relay:
             self._refuse(talker, who, frame.burst, "no-floor", now_ms)
             return
         if self._is_readable(talker, who, burst, frame, now_ms):
-            self._take(burst, frame, now_ms)
+            flags = frame.flags & LAST  # what else it says of itself is ours to say
+            self._take(burst, frame if flags == frame.flags else Frame(*_fields(frame), flags), now_ms)
 
     def said_rtp(self, talker: str, seq: int, ts: int, opus: bytes, now_ms: int) -> None:
         """A packet of a stream that never ends: it belongs to every grant its talker holds, counted anew there."""
@@ -281,6 +282,10 @@ def _grant(effect: SetFloor) -> Grant:
         effect.group, effect.burst, effect.talker, groups, effect.incident, effect.priority, effect.drill,
         effect.not_for,
     )  # fmt: skip
+
+
+def _fields(frame: Frame) -> tuple[int, int, int, bytes]:
+    return frame.burst, frame.seq, frame.ts, frame.opus
 
 
 def _is_opus(frame: Frame) -> bool:

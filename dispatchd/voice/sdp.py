@@ -5,6 +5,7 @@ offer is kept: the peer shows by its own ICE checks where it is.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -15,6 +16,11 @@ MAX_SLOTS: Final = 8
 """Channels down in one session."""
 MAX_MEDIA: Final = 12
 """Media lines of an offer: microphone, channels, and pictures to come."""
+MAX_OF_A_KIND: Final = 100
+"""Attributes of one name in one media line (a browser's have 40 at most): the library compares them pair by pair, on
+the loop that everybody's sound goes through."""
+UNUSED: Final = ("a=candidate:", "a=end-of-candidates", "a=rtcp-fb:")
+"""Lines the library is not given."""
 OPUS_FMTP: Final = "minptime=10;useinbandfec=1;stereo=0;maxaveragebitrate=24000;usedtx=1"
 PTIME_MS: Final = 20
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -84,6 +90,9 @@ def _media(section: list[str]) -> Media:
     match = _MEDIA.match(section[0])
     if match is None:
         raise Refused("bad-offer", "The offer is no SDP: one of its media lines cannot be read.")
+    kinds = Counter(line.partition(":")[0] for line in section if not line.startswith(UNUSED))
+    if max(kinds.values()) > MAX_OF_A_KIND:
+        raise Refused("bad-offer", f"A media line has more than {MAX_OF_A_KIND} attributes of one kind.")
     directions = [line[2:] for line in section if line[2:] in DIRECTIONS and line.startswith("a=")]
     direction = directions[-1] if directions else "sendrecv"
     opus = any(_OPUS.match(line) for line in section)
@@ -91,10 +100,8 @@ def _media(section: list[str]) -> Media:
 
 
 def without_addresses(sdp: str) -> str:
-    """The offer as the library is given it."""
-    return _joined(
-        line for line in sdp.splitlines() if not line.startswith(("a=candidate:", "a=end-of-candidates"))
-    )
+    """The offer as the library is given it: also without feedback, which it notes for each codec anew."""
+    return _joined(line for line in sdp.splitlines() if not line.startswith(UNUSED))
 
 
 def as_answered(sdp: str) -> str:

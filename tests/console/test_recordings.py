@@ -132,6 +132,8 @@ async def test_what_is_asked_for(tmp_path: Path, query: str, found: list[str]) -
     [
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
+        ("limit=000000001999999", "limit"),
+        ("limit=" + "0" * 5000 + "1", "limit"),
         ("limit=x", "limit"),
         ("from=yesterday", "from"),
         ("a=b", "a"),

@@ -267,6 +267,28 @@ async def test_presence_is_told_also_when_it_was_retained_before(kind: Kind, tmp
             assert told.malformed == [(topic, b"\xc1", "malformed")], "a cleared presence is no fault"
 
 
+@pytest.mark.mosquitto
+async def test_what_a_broker_kept_counts_only_if_it_is_still_owed(tmp_path: Path) -> None:
+    """mosquitto: its ACL cannot forbid a device to have messages kept."""
+    told, said = Told(), list[object]()
+    async with running("mosquitto", tmp_path) as broker, device(broker.port, "terminal-1") as radio:
+        for kind, payload in (
+            ("floor-request", codec.encode(up.FloorRequest("all", 1))),
+            ("state", codec.encode(up.State(1))),
+            (topics.VOICE, b"sealed"),
+            ("alarm", alarm(1)),
+        ):
+            await radio.publish(topics.up(ROOT, "terminal-1", kind), payload, retain=True)
+        async with linked(broker.port, told) as link:
+            link.on_voice_payload = lambda *one: said.append(one)
+            assert await told.next() == DeviceSaid("terminal-1", up.Alarm(Key("boot-1", 1)))
+            await until(lambda: link.counts["up_retained"] == 3)
+            await radio.publish(topics.up(ROOT, "terminal-1", topics.VOICE), b"live")
+            await until(lambda: said)
+        assert said == [("terminal-1", b"live")]
+        assert told.states.empty()
+
+
 # --- down -------------------------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,7 @@ PLANTS: Final = (
         "burst-used-twice",
         "receipt-before-commit",
         "effect-not-committed",
+        "burst-used-twice",
     ),
     plant(
         "state kept after a failed commit",
@@ -83,6 +84,8 @@ PLANTS: Final = (
         "owner-silently-changed",
         "nobody-looks-after",
         "responder-not-by-facts",
+        "burst-used-twice",
+        "raised",  # an index names an incident that the state does not have
     ),
     plant(
         "facts without a wait leave with their receipts",
@@ -323,7 +326,7 @@ PLANTS: Final = (
     plant(
         "a patched pillar goes on when it must be silent",
         "dispatchd/core/intercom.py",
-        "patched=intercom.patched and not incident.silent,",
+        "patched=intercom.patched and not silent,",
         "patched=intercom.patched,",
         "silent-pillar-sounds",
     ),

@@ -11,7 +11,7 @@ from dispatchd.voice import keyring
 from dispatchd.voice.keyring import Keyring, KeysExhausted
 from protocols.errors import ProtocolError
 from protocols.sframe import Opener, kid_of
-from protocols.voice_keys import GroupKey, Keys
+from protocols.voice_keys import MAX_GROUPS, GroupKey, Keys
 
 NONCE, POINT = bytes(8), bytes(65)
 
@@ -223,3 +223,13 @@ class NoKeyForStrangers(RuleBasedStateMachine):
 
 
 TestNoKeyForStrangers = NoKeyForStrangers.TestCase
+
+
+def test_of_too_many_groups_the_incidents_are_told() -> None:
+    made = ring("a")
+    names = [f"og1-{n}" for n in range(MAX_GROUPS + 50)]
+    made.sync({name: {"a"} for name in ["all", *names, "inc-i1-1"]}, 0)
+    keys = made.keys("a", [])
+    assert keys is not None
+    assert [key.group for key in keys.groups][:3] == ["inc-i1-1", "all", "og1-0"]
+    assert len(keys.groups) == MAX_GROUPS

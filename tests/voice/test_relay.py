@@ -14,7 +14,7 @@ from dispatchd.voice.burst import Grant
 from dispatchd.voice.relay import Relay
 from protocols.errors import ProtocolError
 from protocols.opus import samples_48k
-from protocols.voice import LAST, Frame
+from protocols.voice import CATCH_UP, LAST, Frame
 
 OPUS = bytes([0x08, 1, 2, 3])
 """Its first byte says: one mono frame of 20 ms. The relay looks at no more of it."""
@@ -70,6 +70,14 @@ class Rig:
 
 def frame(seq: int, burst: int = 1, flags: int = 0, opus: bytes = OPUS) -> Frame:
     return Frame(burst, seq, seq * 960, opus, flags)
+
+
+def test_what_a_talker_says_of_his_frames_is_not_passed_on_but_for_the_last() -> None:
+    rig = Rig()
+    rig.grant()
+    rig.say(0, 0, flags=CATCH_UP | 0x40)
+    rig.say(1, 20, flags=CATCH_UP | LAST)
+    assert [f.flags for _, _, f in rig.ear.heard] == [0, LAST]
 
 
 # --- the floor --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dispatchd.voice import ice, webrtc
 from dispatchd.voice.ice import PortRange, Ports, parse_ports
 from dispatchd.voice.relay import Relay
 from dispatchd.voice.rtp import Slot, Stream
-from dispatchd.voice.sdp import MAX_SDP_CHARS, Refused
+from dispatchd.voice.sdp import MAX_SDP_CHARS, Refused, read_offer, without_addresses
 from dispatchd.voice.webrtc import Session, Sessions
 from protocols.voice import Frame
 
@@ -242,6 +242,22 @@ async def test_what_is_no_offer_is_refused(sdp: str, code: str) -> None:
             await d.sessions.offer("@wang", "s", sdp)
         assert refused.value.code == code
         assert len(d.sessions) == 0
+
+
+@pytest.mark.parametrize("line", ["a=rtpmap:96 x/{}", "a=fmtp:111 a={}", "a=ssrc:{} cname:a"])
+def test_an_offer_that_makes_the_library_count_for_seconds_is_refused(line: str) -> None:
+    head = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n"
+    many = "\r\n".join(line.format(n) for n in range(101))
+    with pytest.raises(Refused) as refused:
+        read_offer(head + many)
+    assert refused.value.code == "bad-offer"
+    assert len(read_offer(head + "\r\n".join(many.split("\r\n")[:99]))) == 1
+
+
+def test_feedback_is_not_noted_for_each_codec_of_an_offer() -> None:
+    sdp = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n" + "a=rtcp-fb:* nack\r\n" * 1000
+    assert "rtcp-fb" not in without_addresses(sdp)
+    assert len(read_offer(sdp)) == 1
 
 
 def test_a_port_range_is_two_numbers() -> None:
