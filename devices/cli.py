@@ -123,6 +123,7 @@ def _intercom(mic: str | None, speaker: str | None, tell: Tell, language: str) -
     """The same for a pillar: its sound to the control room and back. NoSound."""
     if mic is None and speaker is None:
         return None
+    from devices.voice import words
     from devices.voice.sound import SoundFailed
     from devices.voice.specs import open_sound
     from devices.voice.webrtc import PillarMedia
@@ -131,9 +132,12 @@ def _intercom(mic: str | None, speaker: str | None, tell: Tell, language: str) -
         microphone, loudspeaker = open_sound(mic or "silence", speaker or "null")
     except SoundFailed as error:
         raise NoSound(str(error)) from error
-    return PillarMedia(
-        microphone, loudspeaker, lambda line: tell("sound", str(line.get("why") or line.get("state") or ""))
-    )
+
+    def log(line: dict[str, object]) -> None:
+        zh, en = words.media(str(line.get("state", "")), str(line.get("why", "")))
+        tell("carriage" if line.get("state") == "connected" else "sound", en if language == "en" else zh)
+
+    return PillarMedia(microphone, loudspeaker, log)
 
 
 def _list_sound() -> int:

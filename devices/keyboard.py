@@ -215,6 +215,10 @@ class KeyboardHardware:
         elif word == "group" and len(rest) == 1:
             feed(SelectGroup(rest[0]))
         elif not self._set(word, rest) and not self._ask(word):
+            if word != "help":
+                said = " ".join([word, *rest])
+                unknown = f"not understood: {said}" if self._language == "en" else f"看不懂:{said}"
+                self._tell("help", unknown)
             self._help()
             return
         feed(self._state)

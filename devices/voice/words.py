@@ -84,7 +84,21 @@ def selected(name: str) -> Both:
 
 
 def not_selectable(group: str) -> Both:
-    return Both(f"不能在 {group} 讲话", f"you cannot talk in {group}")
+    return Both(
+        f"不能在 {group} 讲话:输入 groups 看可讲的组", f"you cannot talk in {group}: `groups` lists yours"
+    )
+
+
+def media(state: str, why: str) -> Both:
+    """What became of a pillar's sound to the control room; `why` is of the devices' log."""
+    if state == "connected":
+        return Both("与指挥室的声音已接通", "the sound to the control room is connected")
+    if state == "lost":
+        return Both("与指挥室的声音断了,正在重接", "the sound to the control room is lost; connecting again")
+    return Both(
+        f"与指挥室的声音没有接通({why}),会再试;UDP 通吗(voice.webrtc_ports)?",
+        f"no sound to the control room ({why}); it is tried again. Do the UDP ports voice.webrtc_ports get through?",
+    )
 
 
 def carriage(carriage_: str, why: Both) -> Both:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from . import show
 from .errors import OK, USAGE, CliError
 from .shell import Shell
-from .verbs import Fields, Flag, Verb, said_to
+from .verbs import Fields, Flag, NoTarget, Verb, said_to
 
 TO: Final = Flag(
     "--to",
@@ -115,8 +115,8 @@ def _fields(shell: Shell, verb: Verb) -> Fields:
     if TO in verb.flags:
         try:
             found["target"] = said_to(args.to, shell.client.get("/site"))
-        except ValueError as error:
-            raise CliError(str(error), USAGE) from None
+        except NoTarget as error:
+            raise CliError(shell.t(error.zh, error.en), USAGE) from None
     return found
 
 

@@ -80,7 +80,8 @@ async def _listen(shell: Shell, write: Callable[[bytes], object]) -> dict[str, A
                 f"正在收听 {' '.join(groups)},Ctrl-C 结束", f"Listening to {' '.join(groups)}; Ctrl-C ends it"
             )
         )
-        await _until_end(shell, _follow(shell, voice, talkers))
+        me = shell.client.get("/operators/me")["id"]
+        await _until_end(shell, _follow(shell, voice, talkers, me))
     for ear in ears:
         ear.end()
     mix.end()
@@ -119,12 +120,20 @@ async def _until_end(shell: Shell, follow: Any) -> None:
         await asyncio.gather(following, stopping, return_exceptions=True)
 
 
-async def _follow(shell: Shell, voice: Any, talkers: list[dict[str, Any]]) -> None:
-    """Say who talks, and remember it."""
+async def _follow(shell: Shell, voice: Any, talkers: list[dict[str, Any]], me: str) -> None:
+    """Say who talks, and remember it. Nobody hears himself, whichever window he talks in: that is said and left out."""
     while True:
         message = await voice.next()
         if message["type"] == "floor-taken" and len(talkers) < MAX_TALKERS:
             found = {name: message.get(name, "") for name in ("group", "burst", "talker", "name")}
+            if found["talker"] == me:
+                shell.say(
+                    shell.t(
+                        "您自己正在讲话:收不进文件,见 ctl recordings",
+                        "you talk yourself: not in the file, see ctl recordings",
+                    )
+                )
+                continue
             if any(one["burst"] == found["burst"] for one in talkers):
                 continue
             talkers.append(found)

@@ -203,8 +203,8 @@ def _say(shell: Shell) -> int:
     args = shell.args
     try:
         target = verbs.said_to(args.to, shell.client.get("/site"))
-    except ValueError as error:
-        raise CliError(str(error), USAGE) from None
+    except verbs.NoTarget as error:
+        raise CliError(shell.t(error.zh, error.en), USAGE) from None
     fields = {name: getattr(args, name) for name in ("text", "priority", "ack", "drill")}
     ttl = {} if args.ttl_s is None else {"ttl_s": args.ttl_s}
     return _send(shell, {**fields, **ttl, "lang": args.text_lang, "target": target})

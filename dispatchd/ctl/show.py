@@ -283,10 +283,17 @@ def _broadcast(d: Doc, lang: Lang) -> dict[str, str]:
         "id": d["id"],
         "text": d["text"],
         "age": age(d["age_ms"]),
-        "state": word(d["state"], lang),
+        "state": _state(d, lang),
         "ladder": ladder(d["ladder"]),
         "not_heard": str(len(d["not_heard"])),
     }
+
+
+def _state(d: Doc, lang: Lang) -> str:
+    """A live one is closed when it has been said, also when somebody has not heard it."""
+    if d["state"] == "closed" and d["not_heard"]:
+        return "已讲完" if lang == "zh" else "said"
+    return word(d["state"], lang)
 
 
 def _not_heard(d: Doc, lang: Lang) -> dict[str, str]:

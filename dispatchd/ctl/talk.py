@@ -14,7 +14,7 @@ from protocols.voice import FRAME_MS
 
 from .errors import BAD_FILE, OK, REFUSED, USAGE, CliError
 from .shell import Shell
-from .verbs import said_to
+from .verbs import NoTarget, said_to
 
 AFTER_S: Final = 0.1
 """From the last packet to the release: it travels by another road."""
@@ -52,8 +52,8 @@ def run_live(shell: Shell) -> int:
     packets = _packets(shell)
     try:
         target = said_to(args.to, shell.client.get("/site"))
-    except ValueError as error:
-        raise CliError(str(error), USAGE) from None
+    except NoTarget as error:
+        raise CliError(shell.t(error.zh, error.en), USAGE) from None
     fields = {name: getattr(args, name) for name in ("text", "priority", "drill")}
     opened = shell.client.command("broadcast-live", {**fields, "target": target})
     broadcast, args.group = opened["ids"]["broadcast"], opened["ids"]["group"]

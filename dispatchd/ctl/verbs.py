@@ -124,8 +124,16 @@ WORDS_TO: Final = {"all": "everybody", "全体": "everybody", "pillars": "pillar
 TABLES_TO: Final = {"unit": "units", "patrol": "patrols", "talk_group": "talk_groups", "device": "devices"}
 
 
+class NoTarget(ValueError):
+    """A name of `--to` that cannot be sent to; `zh` and `en` say why."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.zh, self.en = zh, en
+
+
 def said_to(names: list[str], site: Fields) -> Fields:
-    """The API's Target of `--to`. ValueError for a name that is nothing, or several things, in this site."""
+    """The API's Target of `--to`. NoTarget for a name that is nothing, or several things, in this site."""
     found: Fields = {}
     for name in names:
         if name in WORDS_TO:
@@ -133,14 +141,20 @@ def said_to(names: list[str], site: Fields) -> Fields:
             continue
         tables = [table for table in TABLES_TO if any(e["id"] == name for e in site.get(table, []))]
         if len(tables) != 1:
-            what = "no unit, patrol, talk group or device" if not tables else " and ".join(tables)
-            raise ValueError(
-                f"--to {name!r} is {what} of your site; see `dispatchd site show`, or use ctl broadcast"
-            )
+            raise _no_target(name, tables)
         found.setdefault(TABLES_TO[tables[0]], []).append(name)
     if found.get("pillars") and set(found) == {"pillars"}:
         found["devices"] = [e["id"] for e in site.get("device", []) if e["kind"] == "pillar"]
     return found
+
+
+def _no_target(name: str, tables: list[str]) -> NoTarget:
+    what = " and ".join(tables) or "no unit, patrol, talk group or device"
+    zh = f"同时是 {'、'.join(tables)} 的编号" if tables else "不是本站点的单位、巡逻组、通话组或设备"
+    return NoTarget(
+        f"--to {name!r} {zh}:看 dispatchd site show,或改用 ctl broadcast。",
+        f"--to {name!r} is {what} of your site; see `dispatchd site show`, or use ctl broadcast",
+    )
 
 
 def _text(name: str = "text") -> Flag:

@@ -27,7 +27,7 @@ from dispatchd.voice.rtp import tap
 from protocols.voice import CLOCK_HZ, FRAME_MS
 
 from .client import CLOSE_S, PING_S, Client
-from .errors import REFUSED, UNREACHABLE, CliError
+from .errors import NOT_ALLOWED, REFUSED, UNREACHABLE, CliError
 from .zh import refusal
 
 FRAME_TS: Final = CLOCK_HZ * FRAME_MS // 1000
@@ -102,7 +102,8 @@ class VoiceSession:
         self._again = None
 
     def error(self, code: str, why: str) -> CliError:
-        return CliError(f"{refusal(code, why) if self._lang == 'zh' else why} [{code}]", REFUSED)
+        said = refusal(code, why) if self._lang == "zh" else why
+        return CliError(f"{said} [{code}]", NOT_ALLOWED if code == "role" else REFUSED)
 
     async def open(self, channels: list[str], heard: Packet) -> None:
         """Sound stands, and each channel is heard in the slot of its place. CliError."""

@@ -87,6 +87,7 @@ def test_the_sound_of_a_pillar(station: Station) -> None:
 
 
 def test_a_name_that_is_nothing_is_said_before_anything_is_done(station: Station) -> None:
-    code, _, err = station.run("ctl", "groups", "open", "x", "--to", "nosuch", by="north")
-    assert code == errors.USAGE
-    assert "'nosuch' is no unit, patrol, talk group or device" in err
+    for lang, words in (("en", "is no unit, patrol, talk group or device"), ("zh", "不是本站点的单位")):
+        code, _, err = station.run("ctl", "groups", "open", "x", "--to", "nosuch", "--lang", lang, by="north")
+        assert code == errors.USAGE
+        assert f"'nosuch' {words}" in err

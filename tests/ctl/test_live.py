@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from dispatchd.ctl import show
 from dispatchd.ctl.client import open_client
 from dispatchd.ctl.live import finished
 from dispatchd.ctl.watch import Lost, Screen, aged
@@ -133,3 +134,13 @@ async def test_watch_says_that_the_link_is_lost_and_connects_again(tmp_path: Pat
 async def line(watch: Process) -> Any:
     assert watch.stdout is not None
     return json.loads(await watch.stdout.readline())
+
+
+@pytest.mark.parametrize(
+    ("state", "not_heard", "word"),
+    [("closed", [], "全部收到"), ("closed", [{}], "已讲完"), ("open", [{}], "进行中")],
+)
+def test_closed_is_not_all_heard_when_somebody_has_not(state: str, not_heard: list[Any], word: str) -> None:
+    """A live one is closed when it has been said."""
+    doc = {"state": state, "not_heard": not_heard}
+    assert show._state(doc, "zh") == word

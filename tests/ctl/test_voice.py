@@ -150,6 +150,22 @@ def talk(
     return code, json.loads(lines[-1]) if lines else None, err
 
 
+def test_nobody_hears_himself_in_another_window(
+    voices: Voices, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said, out = write_wav(tmp_path / "said.wav", sentence()), tmp_path / "heard.wav"
+    with (
+        voices.listening("north-a", str(tmp_path / "other.wav"), by="chief"),
+        voices.listening("north-a", str(out), by="north") as own,
+    ):
+        assert talk(voices, capsys, "north-a", str(said))[0] == 0
+        voices.until(lambda room: not room.engine.unsettled.floors["north-a"].burst)
+        own.send_signal(2)
+        heard_out, _ = own.communicate(timeout=WAIT_S)
+    summary = json.loads(heard_out.splitlines()[-1])
+    assert (summary["frames"], summary["talkers"]) == (0, [])
+
+
 def test_what_one_says_the_other_hears(
     voices: Voices, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,7 +206,7 @@ def test_a_denial_is_a_sentence_and_an_exit_code(
     assert code == errors.REFUSED
     assert "not in this talk group" in err
     code, _, err = talk(voices, capsys, "north-a", str(said), by="north-view")
-    assert code == errors.REFUSED
+    assert code == errors.NOT_ALLOWED
     assert "[role]" in err
     assert not voices.room.engine.unsettled.floors
 

@@ -148,6 +148,7 @@ async def test_lines_are_keys_of_the_radio() -> None:
     person.types("unmute")
     for wrong in ("volume 101", "volume x", "group", "level up now"):
         person.types(wrong)
+        assert (("help", f"看不懂:{wrong}") in person.lines) is (wrong != "level up now")
     assert person.handset.overlay.volume_pct == 30
 
 
