@@ -45,7 +45,7 @@ async def _measure(metric: Metric, size: int, runs: int) -> Row:
 async def _ours(on: Stage) -> float:
     await on.fleet.ask(do="arm", receipts=len(on.who))
     begin = monotonic()
-    await on.hand.command("broadcast", text=TEXT, target={"everybody": True}, ttl_s=TTL_S)
+    await on.hand.command("broadcast", text=TEXT, target={"everybody": True}, ttl_s=TTL_S, speak=False)
     return _ms_since(begin, await on.fleet.hear())
 
 

@@ -90,7 +90,9 @@ async def _operate(hand: Hand, seconds: float) -> None:
             await _work(hand, incident)
         if monotonic() > said_at + BROADCAST_EVERY_S:
             said_at = monotonic()
-            await hand.command("broadcast", text="各巡逻组报告位置", target={"everybody": True}, ack=True)
+            await hand.command(
+                "broadcast", text="各巡逻组报告位置", target={"everybody": True}, ack=True, speak=False
+            )
         await asyncio.sleep(0.5)
 
 

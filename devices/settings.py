@@ -26,7 +26,8 @@ class Settings(Struct, frozen=True):
     spoken_for_s: Annotated[int, Meta(ge=10, le=600)] = 120
     language: Annotated[str, Meta(pattern="^(zh|en)$")] = "zh"
     drill: bool = False
-    hot_microphone_s: Annotated[int, Meta(ge=0, le=60)] = 10
+    hot_microphone_s: Annotated[int, Meta(ge=0, le=60)] | None = None
+    """None: as the site says in its hello."""
 
 
 def applied(now: Settings, config: down.Config) -> tuple[Settings, str]:

@@ -51,6 +51,9 @@ NOTICE_MS: Final = 60_000
 MAX_ON_SCREEN: Final = 16
 """Entries on the screen; beyond it the oldest that is no call goes."""
 
+HOT_MICROPHONE_S: Final = down.Hello(b"12345678", 0).hot_microphone_s
+"""Until the site has said how long its emergency key opens the microphone."""
+
 
 class TerminalAgent(Listener):
     role: ClassVar[str] = "terminal"
@@ -78,6 +81,7 @@ class TerminalAgent(Listener):
         self._emergency: Key | None = None
         self._told_orders: dict[str, str] = {}
         self.radio: Radio | None = None
+        self._hot_s = HOT_MICROPHONE_S
         self._live: dict[str, str] = {}
         """Talk group → item of the broadcast that is spoken live in it, until a burst was heard."""
 
@@ -136,7 +140,12 @@ class TerminalAgent(Listener):
         self._notice("emergency", _prompt("sending"))
         self._emergency = self._alarm("emergency", position=self._position())
         self._at("not-delivered", self._now + NOT_DELIVERED_AFTER_MS, self._not_delivered)
-        self._radio(EmergencyHeld(self.settings.hot_microphone_s * 1000))
+        own_s = self.settings.hot_microphone_s
+        self._radio(EmergencyHeld((self._hot_s if own_s is None else own_s) * 1000))
+
+    def _on_hello(self, message: down.Hello, envelope: Envelope) -> None:
+        super()._on_hello(message, envelope)
+        self._hot_s = message.hot_microphone_s
 
     def _not_delivered(self) -> None:
         if self._emergency is not None:

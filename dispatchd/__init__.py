@@ -1,3 +1,3 @@
 """The daemon: dispatch for a district police force. Its parts meet devices and simulators on the wire only."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -41,6 +41,9 @@ class Hello(Struct, frozen=True, omit_defaults=True):
         TimeMs | None, Meta(description="send kept alarms since then again (restore)")
     ] = None
     state_every_s: Annotated[int, Meta(ge=1, le=60)] = 5
+    hot_microphone_s: Annotated[
+        int, Meta(ge=0, le=60, description="the emergency key opens the microphone for so long (seconds)")
+    ] = 10
 
 
 class Receipted(Struct, frozen=True, omit_defaults=True):

@@ -34,6 +34,7 @@ MEANING: Final = {
     "gen": "generation of the site: only grows; a lower one than seen is a restored or false site",
     "Hello.gen": "highest site generation this device has seen",
     "groups": "talk groups the device is in: it subscribes to each one's down topics and leaves the others",
+    "hot_microphone_s": "the emergency key opens a terminal's microphone for so long",
     "incident": "the incident that this belongs to",
     "item": "names this one thing said to this one device; every rung reports it; the same item acts once",
     "items": "one entry per key",

@@ -89,6 +89,12 @@ class Opener:
         kid, counter, start = read_header(sealed)
         if kid != self._kid:
             raise ProtocolError("sframe-kid", f"sealed under key {kid:#x}, not {self._kid:#x}")
+        return self.open_read(sealed, counter, start)
+
+    def open_read(self, sealed: bytes, counter: int, start: int) -> bytes:
+        """The same for one whose header is read: it is not too long, it names this key, `counter` and `start` are of
+        `read_header`.
+        """
         ahead = counter - self._newest
         if ahead <= 0 and (self._mask >> -ahead == 0 or self._seen >> -ahead & 1):
             raise ProtocolError("sframe-replayed", f"frame {counter} came before, or is too late to know")
@@ -96,7 +102,9 @@ class Opener:
         try:
             plain = self._decrypt(nonce, sealed[start:], sealed[:start])
         except InvalidTag:
-            raise ProtocolError("sframe-forged", f"frame {counter} was not sealed by key {kid:#x}") from None
+            raise ProtocolError(
+                "sframe-forged", f"frame {counter} was not sealed by key {self._kid:#x}"
+            ) from None
         self._note(counter, ahead)
         return plain
 

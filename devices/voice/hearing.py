@@ -101,6 +101,10 @@ class Hearing:
         late = message.age_ms >= LATE_MS and not burst.barred
         return talk, self._ask(burst, message.burst, burst.highest + 1) if late else None
 
+    def mine(self, group: str, burst: int) -> None:
+        """Granted to this device: his own frames may come back before it is told that he talks."""
+        self._burst(group, burst).barred = True
+
     def idle(self, message: down.FloorIdle) -> Talk | None:
         """The talk that has ended."""
         talk = self.talks.get(message.group)

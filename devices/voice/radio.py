@@ -227,7 +227,9 @@ class Radio:
     def _on_floor(self, message: down.Floor) -> None:
         self._key.told(message, self._now)
         self._collect()
-        if isinstance(message, down.FloorTaken):
+        if isinstance(message, down.FloorGranted):
+            self.hearing.mine(message.group, message.burst)
+        elif isinstance(message, down.FloorTaken):
             self._on_taken(message)
         elif isinstance(message, down.FloorIdle):
             talk = self.hearing.idle(message)

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route as WebRoute
 from starlette.routing import WebSocketRoute
 
+from dispatchd.clock import site_zone
 from dispatchd.core.commands import RANK, Command, HoldIncident, Refusal, Target
 from dispatchd.core.state import State
 from dispatchd.store.base import Recording, StoreError, StoreFull
@@ -224,7 +225,7 @@ class Handlers:
     async def recordings(self, request: Request, route: Route) -> Response:
         kept = self.console.recordings
         async with self.scope(request, route) as (view, scope):
-            now_ms, zone = view.now_ms, replay.site_zone(view.state.site.timezone)
+            now_ms, zone = view.now_ms, site_zone(view.state.site.timezone)
             holds = {incident: list(names) for incident, names in view.state.holds.items()}
             asked, limit = recordings.sought(request.query_params, scope, view.state, zone)
         rows = await asyncio.to_thread(kept.sought, asked, limit) if kept else []
@@ -233,14 +234,14 @@ class Handlers:
     async def recording(self, request: Request, route: Route) -> Response:
         row = await self._recording(request, route)
         async with self.scope(request, route) as (view, _):
-            return answer(recordings.doc(row, replay.site_zone(view.state.site.timezone), view.state.holds))
+            return answer(recordings.doc(row, site_zone(view.state.site.timezone), view.state.holds))
 
     async def recording_sound(self, request: Request, route: Route) -> Response:
         """On record first, then the bytes."""
         engine, _ = self.console.parts
         row = await self._recording(request, route)
         async with self.scope(request, route) as (view, scope):
-            operator, zone = scope.operator.id, replay.site_zone(view.state.site.timezone)
+            operator, zone = scope.operator.id, site_zone(view.state.site.timezone)
             listened = recordings.listened(row, scope)
         kept = self.console.recordings
         path = await asyncio.to_thread(kept.file, row) if kept else None

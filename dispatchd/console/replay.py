@@ -5,13 +5,13 @@ The same reading serves the API (in a thread) and `dispatchd replay` on a store 
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, Final, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Struct
 
+from dispatchd.clock import site_zone
 from dispatchd.core import facts
 from dispatchd.core.facts import (
     BroadcastOpened,
@@ -103,14 +103,6 @@ def _step(row: Row, fact: Fact, zone: tzinfo) -> Step:
         because_en=[c.en for c in because],
         fact=msgspec.to_builtins(fact),
     )
-
-
-def site_zone(name: str) -> tzinfo:
-    """The site's zone; UTC+8 when the machine has no such zone (a bare system lacks tzdata)."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return timezone(timedelta(hours=8), "UTC+8") if name == "Asia/Shanghai" else UTC
 
 
 def local_time(wall_ms: int, zone: tzinfo) -> str:

@@ -18,6 +18,7 @@ STOP_S: Final = 3  # open requests and feeds get so long to end when the daemon 
 PING_S: Final = 20.0  # WebSocket pings; a client that does not answer one for so long has gone
 MAX_WS_MESSAGE_BYTES: Final = 64 * 1024  # from a client; a feed's client has nothing to say
 BACKLOG: Final = 128
+DATE_S: Final = 1.0  # between two settings of the date that answers carry
 STOPS: Final = 1012  # close code of feeds when the daemon stops
 STOPS_WHY: Final = "The daemon is stopping. Connect again when it is back."
 
@@ -96,6 +97,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self._on_ready:
             self._on_ready()
+
+    async def main_loop(self) -> None:
+        """Keeps the date; it ends by being cancelled. The library's own wakes the daemon ten times as often."""
+        while True:
+            await self.on_tick(0)
+            await asyncio.sleep(DATE_S)
 
 
 async def serve(app: ASGIApp, bound: socket.socket, on_ready: Callable[[], None] | None = None) -> None:

@@ -48,7 +48,9 @@ def said_hello(turn: Turn, device: str, said: up.Hello) -> None:
     turn.state.live[device].heard_ms = turn.now
     since = max(0, turn.now - KEEP_MS) if said.gen < turn.state.gen and said.gen > 0 else None
     count = len(ladders.pending(turn, device))
-    turn.send(device, down.Hello(said.nonce, turn.now, count, since, up.STATE_EVERY_S), HELLO_TTL_MS)
+    entry = turn.state.site.device.get(device)
+    hot_s = turn.index.rules(entry.unit if entry else "").hot_microphone_s
+    turn.send(device, down.Hello(said.nonce, turn.now, count, since, up.STATE_EVERY_S, hot_s), HELLO_TTL_MS)
     _settings_at_hello(turn, device, said)
     ladders.resend(turn, device)
     if rebooted:

@@ -93,8 +93,8 @@ def _grant(turn: Turn, floor: Floor, request: Request) -> str:
             rights.listeners(turn, groups, request.talker), turn.now - queued.since_ms if queued else 0,
         )
     )  # fmt: skip
+    tell.granted(turn, turn.state.floors[floor.group])  # before a hundred others are told
     tell.announce(turn, turn.state.floors[floor.group])
-    tell.granted(turn, turn.state.floors[floor.group])
     return "granted"
 
 

@@ -114,6 +114,10 @@ class Keyring:
         for one in [s for s in self._former if s.until_ms is not None and s.until_ms <= now_ms]:
             self._forget(one)
 
+    def deadline(self) -> int | None:
+        """When `tick` is due."""
+        return min((s.until_ms for s in self._former if s.until_ms is not None), default=None)
+
     def drop(self, device: str) -> None:
         """Its own keys are dead; its groups keep theirs."""
         for one in [s for s in self._former if s.device == device]:

@@ -28,7 +28,7 @@ from .burst import Grant
 from .recordings import Recordings
 from .tape import LONGEST_MS, Label, Tape
 
-TURN_S: Final = 0.2
+TURN_S: Final = 0.5
 """Between looks of the thread at the queue while anything is recorded."""
 QUEUE_FRAMES: Final = 20_000
 """Frames that wait for the thread: 6 s of 64 talkers. What comes beyond is not recorded, and the recording says so."""

@@ -9,6 +9,7 @@ What other rooms hang in here is optional: `webrtc`, `clips`, `sounding`, `syncs
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from socket import socket
@@ -31,8 +32,8 @@ WORDS_PER_S: Final = 2
 """Voice joins of one device, and its changes of carriage, and its asks to catch up; what is beyond is dropped."""
 MAX_RATES: Final = 60_000
 """Devices (three times) whose rates are remembered; the first is forgotten, and starts afresh."""
-TICK_S: Final = 0.25
-"""Between looks at what has run out: graces, former keys."""
+TICK_S: Final = 1.0
+"""Between looks at what has run out (graces, former keys), unless something runs out before."""
 LOOK_S: Final = 5.0
 """Between looks at who is off line and whose address is silent."""
 
@@ -72,7 +73,7 @@ class VoiceRoom:
         self._catch_ups = CatchUps()
         self._catch_up_s = 0.0
         self._stale, self._reset = True, False
-        self._wake, self._late = asyncio.Event(), asyncio.Event()
+        self._wake, self._late, self._due = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._wake.set()
         self.on_operator: Callable[[str, Floor], None] = lambda _operator, _message: None
         self.webrtc: Said | None = None
@@ -100,6 +101,7 @@ class VoiceRoom:
         for effect in effects:
             if isinstance(effect, SetFloor):
                 self.relay.set_floor(effect, self._wires.now_ms())
+                self._due.set()
             elif isinstance(effect, SyncVoice | SyncAccess):
                 self._stale = True
                 self._wake.set()
@@ -162,6 +164,7 @@ class VoiceRoom:
                 elif self._joins:
                     device = next(iter(self._joins))
                     self._ears.join(device, self._joins.pop(device))
+                    self._due.set()
                 else:
                     self._ears.tell_keys(next(iter(self._ears.to_tell)))
                 await asyncio.sleep(0)
@@ -178,15 +181,27 @@ class VoiceRoom:
             self._ears.ask_to_join()
 
     async def _tick(self) -> None:
-        looked_ms = self._wires.now_ms()
+        """When graces and former keys run out, and for the look."""
+        look_ms = self._wires.now_ms() + int(LOOK_S * 1000)
         while True:
-            await asyncio.sleep(TICK_S)
+            await self._something_due()
             now_ms = self._wires.now_ms()
             self.relay.tick(now_ms)
             self._keyring.tick(now_ms)
-            if now_ms - looked_ms >= LOOK_S * 1000:
-                looked_ms = now_ms
+            if now_ms >= look_ms:
+                look_ms = now_ms + int(LOOK_S * 1000)
                 await self._look(now_ms)
+
+    async def _something_due(self) -> None:
+        """Perhaps: a deadline has come, or there is a new one."""
+        due = (self.relay.deadline(), self._keyring.deadline())
+        wait_ms = min(
+            (when - self._wires.now_ms() for when in due if when is not None), default=TICK_S * 1000
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(TICK_S, max(1, wait_ms) / 1000)):
+                await self._due.wait()
+        self._due.clear()
 
     async def _look(self, now_ms: int) -> None:
         if self._datagrams is not None:

@@ -46,7 +46,7 @@ CONNECT_WITHIN_S: Final = 10.0
 """From the answer to the end of the handshake; then the session is closed, `no-answer`."""
 CLOSE_WITHIN_S: Final = 2.0
 TICK_S: Final = 1.0
-"""Between two looks at who has not connected, and two reports to those who send."""
+"""Between two looks at who has not connected, and two reports to those who send, while there are any."""
 COLLECT_EVERY_S: Final = 60.0
 """After closed sessions their rings of references are collected, at most this often: it stops the loop for a moment."""
 
@@ -181,6 +181,7 @@ class Sessions:
         self._make_room(talker, id_)
         session = Session(talker, id_, media, self._said)
         self._sessions[talker, id_] = session
+        self._wake.set()
         session.pc.on("connectionstatechange", lambda: self._changed(session))
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -302,7 +303,7 @@ class Sessions:
         try:
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_S):
+                    async with asyncio.timeout(TICK_S if self._sessions or self._collectable else None):
                         await self._wake.wait()
                 self._wake.clear()
                 await self._look()

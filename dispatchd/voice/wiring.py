@@ -9,8 +9,8 @@ import socket as sockets
 from contextlib import AbstractContextManager
 from socket import socket
 
+from dispatchd.clock import site_zone
 from dispatchd.config import Voice
-from dispatchd.console.replay import site_zone
 from dispatchd.core.effects import Send, SendGroup
 from dispatchd.engine import Engine
 from dispatchd.links.mqtt import MqttLink

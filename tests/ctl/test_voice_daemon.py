@@ -43,6 +43,7 @@ def once(*args: str) -> str:
     return done.stdout
 
 
+@pytest.mark.full
 def test_two_shells_at_one_daemon(tmp_path: Path) -> None:
     state, out = str(tmp_path / "state"), tmp_path / "heard.wav"
     file = tmp_path / "settings.toml"

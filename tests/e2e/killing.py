@@ -139,7 +139,9 @@ class Killing:
             text = f"word {len(self.texts)}"
             self.texts.append(text)
             with contextlib.suppress(httpx.HTTPError):
-                answer = await self.daemon.command("broadcast", text=text, target={"everybody": True})
+                answer = await self.daemon.command(
+                    "broadcast", text=text, target={"everybody": True}, speak=False
+                )
                 self.told[text] = answer["ids"]["broadcast"]
             await asyncio.sleep(BROADCAST_EVERY_S * self.chance.uniform(0.2, 1.8))
 

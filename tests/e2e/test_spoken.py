@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from devices import events as ev
 from devices.credentials import Credentials
 from devices.hardware import Feed
@@ -120,6 +122,7 @@ def noise(seconds: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.full
 async def test_a_daemon_killed_in_the_middle_of_a_fetch_loses_no_sound(tmp_path: Path) -> None:
     (tmp_path / "noise.wav").write_bytes(noise(80))
     async with daemon(tmp_path, "amqtt", SITE) as at, running(at, pace=200.0) as devices:

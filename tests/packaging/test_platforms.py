@@ -26,6 +26,7 @@ def block(need: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- needs {need} -->\n)(.*?)(<!-- end {need} -->)", re.DOTALL)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("need", sorted(NEEDS))
 def test_listed_by_name(need: str, rewrite: bool) -> None:
     page = PAGE.read_text(encoding="utf-8")

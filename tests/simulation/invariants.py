@@ -23,7 +23,9 @@ def open_incidents(watch: Watch, state: State, now: int, due: int | None) -> Non
     for incident in state.incidents.values():
         if incident.ended_ms:
             continue
-        seen = watch.incidents[incident.incident]
+        seen = watch.incidents.get(incident.incident)
+        if seen is None:
+            raise Violation("state-is-not-the-journal", f"{incident.incident} is in no committed fact")
         if incident.owner != seen.owner:
             raise Violation(
                 "owner-silently-changed",

@@ -265,9 +265,7 @@ def _unnamed(fan: Fan) -> None:
 
 def test_addresses_are_written_as_the_kernel_reads_them() -> None:
     v4 = fanout._sockaddr(socket.AF_INET, ("127.0.0.1", 5004))
-    assert v4.raw == struct.pack("=H", socket.AF_INET) + bytes((5004 >> 8, 5004 & 255, 127, 0, 0, 1)) + bytes(
-        8
-    )
+    assert v4 == struct.pack("=H", socket.AF_INET) + bytes((5004 >> 8, 5004 & 255, 127, 0, 0, 1)) + bytes(8)
     v6 = fanout._sockaddr(socket.AF_INET6, ("::1", 5004, 0, 7))
-    assert v6.raw[:4] == struct.pack("=H", socket.AF_INET6) + bytes((5004 >> 8, 5004 & 255))
-    assert v6.raw[4:] == bytes(4) + bytes(15) + b"\x01" + struct.pack("=I", 7)
+    assert v6[:4] == struct.pack("=H", socket.AF_INET6) + bytes((5004 >> 8, 5004 & 255))
+    assert v6[4:] == bytes(4) + bytes(15) + b"\x01" + struct.pack("=I", 7)

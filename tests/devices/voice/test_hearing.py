@@ -72,6 +72,14 @@ def test_our_own_word_is_never_played() -> None:
     assert not hearing.frame("g", frame(0), 0)[0]
 
 
+def test_our_own_frames_that_come_back_before_we_are_told_that_we_talk_are_not_played() -> None:
+    hearing = Hearing("t-1")
+    hearing.mine("g", 1)
+    assert not hearing.frame("g", frame(0), 0)[0]
+    hearing.taken(down.FloorTaken("g", 1, "t-1"), 0)
+    assert not hearing.frame("g", frame(1), 0)[0]
+
+
 def test_an_older_taken_that_comes_late_changes_nothing() -> None:
     hearing = Hearing("t-1")
     hearing.taken(down.FloorTaken("g", 5, "t-2"), 0)

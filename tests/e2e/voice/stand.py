@@ -77,12 +77,13 @@ async def stand(
     broker: str = "amqtt",
     *,
     datagrams: bool = True,
+    on: bool = True,
     up: Weather = CLEAR,
     down: Weather = CLEAR,
     seed: int = SEED,
     **rules: Any,
 ) -> AsyncIterator[Stand]:
-    """Everybody is on line and can hear when it begins."""
+    """Everybody is on line and can hear when it begins; with `on` False nobody is."""
     print(f"network seed {seed}")
     udp = _free_udp_port()
     async with contextlib.AsyncExitStack() as stack:
@@ -93,7 +94,7 @@ async def stand(
         )
         here = Stand(at, between, await stack.enter_async_context(line(at.port)))
         try:
-            for n in range(1, radios + 1):
+            for n in range(1, radios + 1) if on else ():
                 here.switch_on(f"radio-{n}")
             await here.everybody_ready()
             yield here

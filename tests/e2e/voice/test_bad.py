@@ -66,6 +66,7 @@ async def test_who_may_not_talk_is_told_why(tmp_path: Path) -> None:
         await heard_well(two, burst, SHORT)
 
 
+@pytest.mark.full
 async def test_a_key_held_for_300_ms_and_one_held_too_long(tmp_path: Path) -> None:
     async with stand(tmp_path, talk_s=TALK_S, floor_grace_s=GRACE_S) as here:
         talker, listener = here.radios
@@ -97,6 +98,7 @@ async def test_a_key_held_for_300_ms_and_one_held_too_long(tmp_path: Path) -> No
         await talker.heard_out(again)
 
 
+@pytest.mark.full
 async def test_garbage_of_one_who_has_the_floor_costs_him_the_floor(tmp_path: Path) -> None:
     """First bytes that look like Opus and are none: decoders live through it. Then bytes that do not look like it."""
     chance = random.Random(SEED)
@@ -123,6 +125,7 @@ async def test_garbage_of_one_who_has_the_floor_costs_him_the_floor(tmp_path: Pa
         await heard_well(listener, burst, SHORT, since)
 
 
+@pytest.mark.full
 async def test_a_flood_of_forgeries_disturbs_nobody(tmp_path: Path) -> None:
     """Forged, replayed, oversize, of unknown keys, and no datagrams of ours at all: counted, while others are heard."""
     async with stand(tmp_path) as here:

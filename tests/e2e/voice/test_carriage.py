@@ -39,7 +39,7 @@ def longest_gap_s(one: Terminal, burst: int) -> float:
 @pytest.mark.parametrize(
     ("deaf", "catch_up_s"),
     [
-        pytest.param("listener", 15, id="listener"),
+        pytest.param("listener", 15, id="listener", marks=pytest.mark.full),
         pytest.param("talker", 15, id="talker", marks=pytest.mark.full),
         pytest.param("listener", 0, id="listener-no-catch-up", marks=pytest.mark.full),
     ],

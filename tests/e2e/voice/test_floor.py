@@ -36,6 +36,7 @@ def never_mixed(listener: Terminal) -> bool:
     return len(order) == len(set(order))
 
 
+@pytest.mark.full
 async def test_two_keys_in_one_instant(tmp_path: Path) -> None:
     """One has the floor, the other waits and has it next; every listener hears the one and then the other."""
     async with stand(tmp_path, 4) as here:

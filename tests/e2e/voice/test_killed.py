@@ -39,18 +39,26 @@ async def start_talking(talker: Terminal, listener: Terminal, words: Sound) -> i
     return burst
 
 
+@pytest.mark.full
 async def test_the_daemon_dies_in_mid_word(tmp_path: Path, words: Sound) -> None:
     async with stand(tmp_path) as here:
         talker, listener = here.radios
         first = await start_talking(talker, listener, words)
+        killed_s = asyncio.get_running_loop().time()
         await here.daemon.kill()
         await here.daemon.start()
+        started_s = asyncio.get_running_loop().time()
         await talker.until(lambda: len(talker.handset.words) == 2, HEARD_AGAIN_S)
         again = talker.handset.words[1]
         await listener.until(
             lambda: len(listener.frames(again.burst, again.at_s)) >= STILL_AT_LEAST, HEARD_AGAIN_S
         )
-        print(f"daemon killed: silent for {longest_gap_s(listener):.2f} s, bursts {first} and {again.burst}")
+        back = [f"{(await one.logged('connected', 2))['at_s'] - killed_s:.2f}" for one in here.radios]
+        print(
+            f"daemon killed: silent for {longest_gap_s(listener):.2f} s; it was there again after "
+            f"{started_s - killed_s:.2f} s, connected after {back} s, granted after {again.at_s - killed_s:.2f} s"
+        )
+        assert again.burst > first, "a number is never used twice"
         assert longest_gap_s(listener) < HEARD_AGAIN_S
         talker.handset.mouth.hush()
         await talker.let_go()
@@ -60,6 +68,7 @@ async def test_the_daemon_dies_in_mid_word(tmp_path: Path, words: Sound) -> None
         assert heard == again.packets[-len(heard) :], "from the moment it had keys, to the end"
 
 
+@pytest.mark.full
 async def test_the_broker_dies_in_mid_word(tmp_path: Path, words: Sound) -> None:
     """Sound goes on by datagram; then the floor works as before."""
     async with stand(tmp_path) as here:

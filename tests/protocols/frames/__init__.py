@@ -157,6 +157,7 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
                 "pending": 4,
                 "alarms_since": 1_795_000_000_000,
                 "state_every_s": 10,
+                "hot_microphone_s": 20,
             },
         ),
     ],
