@@ -22,7 +22,7 @@ from starlette.routing import Route as WebRoute
 from starlette.routing import WebSocketRoute
 
 from dispatchd.clock import site_zone
-from dispatchd.core.commands import RANK, Command, Refusal, Target
+from dispatchd.core.commands import RANK, Command, HoldIncident, Refusal, Target
 from dispatchd.core.state import State
 from dispatchd.store.base import Recording, StoreError, StoreFull
 from protocols.down import Clip
@@ -271,11 +271,27 @@ class Handlers:
         async with self.scope(request, route) as (_, scope):
             operator = scope.operator
         command = parse(route, await body(request, route.max_body))
+        if isinstance(command, HoldIncident):
+            command = msgspec.structs.replace(
+                command, unit=await self._unit_of_ended(command.incident, operator)
+            )
         async with self.console.view() as view:
-            require_visible(scope := Scope(view.state, operator), command)
+            scope = Scope(view.state, operator)
+            if not (isinstance(command, HoldIncident) and command.unit):
+                require_visible(scope, command)
             self._require_clip(view.state, scope, getattr(command, "clip", None))
         command, note = await broadcasts.with_sound(self.console.sounds, command)
         return answer(broadcasts.noted(await ask(engine, operator.id, command), note))
+
+    async def _unit_of_ended(self, incident: str, operator: Operator) -> str | None:
+        """One of his units that it concerned, of an incident that only the journal knows any more."""
+        async with self.console.view() as view:
+            units, timezone = Scope(view.state, operator).units, view.state.site.timezone
+            if incident in view.state.incidents:
+                return None
+        _, journal = self.console.parts
+        found = await asyncio.to_thread(replay.of, journal, incident, timezone)
+        return next((unit for unit in found.units if unit in units), None)
 
     async def upload_clip(self, request: Request, route: Route) -> Response:
         async with self.scope(request, route) as (_, scope):

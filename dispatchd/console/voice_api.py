@@ -305,6 +305,8 @@ class VoiceApi:
         _operates(client)
         if client.session is None or not client.session.connected:
             raise Refused("no-session", "Offer a session first: without it nobody can hear you.")
+        if self._asks_elsewhere(client, message.group):
+            raise Refused("other-screen", "You ask for this floor, or have it, on another screen of yours.")
         if len(client.asked) >= MAX_ASKED:
             raise Refused("too-many", f"You ask for {MAX_ASKED} floors already. Release one.")
         client.asked[message.group, message.ref] = None
@@ -312,6 +314,13 @@ class VoiceApi:
         if isinstance(found, Refusal) and client.asked.pop((message.group, message.ref), 0) is None:
             # the core's own deny comes as TellOperator and was first if it is wired; this is for refusals before it
             client.tell(m.floor(down.FloorDeny(message.group, message.ref, found.code, "", found.why)))
+
+    def _asks_elsewhere(self, client: VoiceClient, group: str) -> bool:
+        """Another screen of his has this floor, or waits for it: one talker is one microphone."""
+        others = (
+            o for o in self._clients.values() if o is not client and o.operator.id == client.operator.id
+        )
+        return any(asked == group for other in others for asked, _ in other.asked)
 
     async def _release(self, client: VoiceClient, message: m.FloorRelease) -> None:
         """Always honoured: a key let go must never stay pressed."""

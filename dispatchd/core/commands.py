@@ -357,12 +357,14 @@ class Listened(_Command, tag="listened", frozen=True):
 
 
 class HoldIncident(_Command, tag="hold", frozen=True):
-    """Keep everything of this incident until the named hold is released, however old it grows."""
+    """Keep everything of this incident until the named hold is released, however old it grows. `unit` is not yours to
+    say: the daemon names a unit of yours that it concerned, by its journal, when it ended long ago."""
 
     incident: Id
     hold: Annotated[ShortText, Meta(min_length=1)]
     on: bool = True
     reason: ShortText = ""
+    unit: Id | None = None
 
 
 # --- site -------------------------------------------------------------------------------------------------------

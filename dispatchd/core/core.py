@@ -365,6 +365,7 @@ _TIMERS: Final[dict[str, Callable[[Turn, str], None]]] = {
     "verify": incident_commands.verify_due,
     "forget": _forget_due,
     "floor": floor.due,
+    "microphone": intercom.due,
 }
 
 

@@ -6,7 +6,7 @@ Only the owner changes an incident; anybody who sees it may take it while nobody
 from collections.abc import Callable
 from typing import Any
 
-from . import alarms, answers, broadcasts, candidates, care, owner, rings
+from . import alarms, answers, broadcasts, candidates, care, intercom, owner, rings
 from . import commands as c
 from . import facts as f
 from . import ladder as ladders
@@ -313,6 +313,7 @@ def sign_out(turn: Turn, by: str, asked: c.SignOut) -> Result:
             "owns-incidents", f"you own {names}: end them, hand them over, or relieve to a successor first"
         )
     turn.record(f.SignedOut(by))
+    intercom.signed_out(turn, by)
     return Done()
 
 

@@ -225,6 +225,8 @@ def _rebuild_voice(index: Index, state: State, now_ms: int) -> None:
         index.joined_changed(talk, talk.members, [])
     for group in state.floors:
         index.arm(now_ms, "floor", group)
+    for device in state.intercoms:
+        index.arm(now_ms, "microphone", device)
 
 
 def _rebuild_ladder(index: Index, ladder: Ladder, now_ms: int) -> None:

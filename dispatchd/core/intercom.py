@@ -23,6 +23,10 @@ ITEM_TTL_MS: Final = 600_000
 """The word on its microphone is repeated to a pillar no longer than this."""
 
 
+OPEN_MS: Final = 1_800_000
+"""A microphone opened without an alarm closes by itself after this; who still listens opens it again."""
+
+
 def follow(turn: Turn, device: str) -> None:
     """Make a pillar's intercom what its open incidents want."""
     entry = turn.state.site.device.get(device)
@@ -83,8 +87,28 @@ def _open(
             drill=incident is not None and incident.drill,
         )
     )  # fmt: skip
+    if incident is None:
+        turn.index.arm(turn.now + OPEN_MS, "microphone", device)
     ladders.send_all(turn, item)
     turn.do(SyncVoice())
+
+
+def due(turn: Turn, device: str) -> None:
+    """Timer: a microphone that nobody has closed."""
+    intercom = turn.state.intercoms.get(device)
+    if intercom is None or intercom.incident:
+        return
+    if turn.now >= intercom.opened_ms + OPEN_MS:
+        _close(turn, intercom, "closed", "time")
+    else:
+        turn.index.arm(intercom.opened_ms + OPEN_MS, "microphone", device)
+
+
+def signed_out(turn: Turn, operator: str) -> None:
+    """He listens no more where he had opened a microphone."""
+    for intercom in list(turn.state.intercoms.values()):
+        if not intercom.incident and operator in intercom.hears:
+            _listen(turn, intercom, operator, on=False)
 
 
 def _change(

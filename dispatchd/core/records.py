@@ -36,9 +36,11 @@ def listened(turn: Turn, by: str, asked: c.Listened) -> Done | Refusal:
 
 def hold(turn: Turn, by: str, asked: c.HoldIncident) -> Done | Refusal:
     """Named, so that two who hold the same incident do not release each other's."""
-    incident = incident_for(turn, by, asked.incident, open_=False)
-    if isinstance(incident, Refusal):
-        return incident
+    forgotten = asked.incident not in turn.state.incidents
+    if not (forgotten and asked.unit is not None and commands_unit(turn, by, asked.unit)):
+        incident = incident_for(turn, by, asked.incident, open_=False)
+        if isinstance(incident, Refusal):
+            return incident
     held = asked.hold in turn.state.holds.get(asked.incident, [])
     if held == asked.on:
         return Done({"incident": asked.incident}, note="already so")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dispatchd.core import facts
+from dispatchd.core.commands import Accept, End
 from dispatchd.core.voice_facts import RecordingPlayed
 from dispatchd.store import MemoryStore
 from dispatchd.store.base import Recording
@@ -87,6 +88,23 @@ async def test_what_is_shown(tmp_path: Path) -> None:
         assert (doc["talker_name"], doc["ms"], doc["lost"], doc["drill"]) == ("巡逻一组", 1500, 2, True)
         assert (doc["why"], doc["holds"], doc["removed_time"]) == ("the daemon ended", [], "")
         assert "path" not in doc
+
+
+async def test_an_incident_that_only_the_journal_knows_is_still_held_and_released(tmp_path: Path) -> None:
+    async with archive(tmp_path) as at:
+        incident = await at.press("pil-n")
+        await at.done("north", Accept(incident))
+        await at.done("north", End(incident, "true-alarm"))
+        async with at.engine.settled() as state:
+            state.incidents.pop(incident)  # as it is after keep_ended_s
+        assert (await at.command("chief", "hold", incident="i9-9", hold="x", unit="top")).status_code == 404
+        assert (await at.command("chief", "hold", incident=incident, hold="case-9")).status_code == 200
+        async with at.engine.settled() as state:
+            assert state.holds == {incident: ["case-9"]}
+        released = await at.command("chief", "hold", incident=incident, hold="case-9", on=False)
+        assert released.status_code == 200
+        async with at.engine.settled() as state:
+            assert not state.holds
 
 
 async def test_holds_are_shown(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dispatchd.core.commands import Done, Refusal
 from dispatchd.core.core import Core
 from dispatchd.core.effects import SetFloor
 from dispatchd.core.floor_rights import PRESSES_AT_ONCE
+from dispatchd.core.intercom import OPEN_MS
 from dispatchd.core.state import State
 from dispatchd.core.voice_facts import FloorTaken
 from protocols import down
@@ -96,6 +97,19 @@ def test_a_microphone_closes_when_he_who_opened_it_or_the_pillar_is_gone(radio: 
     assert not radio.core.state.intercoms
     assert isinstance(radio.ask(ADMIN, c.OpenMicrophone("p-1", True, "look")), Done)
     removed(radio, "device", "p-1")
+    assert not radio.core.state.intercoms
+
+
+def test_a_microphone_that_nobody_closes_closes_with_his_sign_out_or_by_itself(radio: Radio) -> None:
+    opened = c.OpenMicrophone("p-1", True, "look")
+    assert isinstance(radio.ask("chief", opened), Done)
+    assert isinstance(radio.ask(ADMIN, opened), Done)
+    assert isinstance(radio.ask("chief", c.SignOut()), Done)
+    assert radio.core.state.intercoms["p-1"].hears == [ADMIN]
+    radio.core.refolded()
+    radio.wait(OPEN_MS - 1)
+    assert radio.core.state.intercoms
+    radio.wait(1)
     assert not radio.core.state.intercoms
 
 

@@ -145,6 +145,22 @@ async def test_a_closed_socket_leaves_no_floor_and_no_talk_back_behind() -> None
                 await asyncio.sleep(0.02)
 
 
+async def test_of_two_screens_of_one_operator_one_microphone_talks() -> None:
+    async with control_room() as room, room.screen("north") as one, room.screen("north") as other:
+        await terminal(room, "t-n")
+        await ready(one, "north-a")
+        await ready(other, "north-a")
+        await one.say("floor-request", group="north-a", ref=1)
+        await one.told("floor-granted", group="north-a", ref=1)
+        await other.say("floor-request", group="north-a", ref=1)
+        assert (await other.told("error"))["code"] == "other-screen"
+        assert [session.open for session in room.sessions.of("@north")].count(True) == 1
+        await one.say("floor-release", group="north-a", ref=1)
+        await one.told("floor-idle", group="north-a")
+        await other.say("floor-request", group="north-a", ref=2)
+        await other.told("floor-granted", group="north-a", ref=2)
+
+
 async def test_talk_back_is_the_owners() -> None:
     async with control_room() as room, room.screen("north") as screen:
         incident = await _pressed(room)
