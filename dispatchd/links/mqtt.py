@@ -34,6 +34,8 @@ from protocols import codec, envelope, topics, up
 from protocols.down import Down, Receipt
 from protocols.errors import ProtocolError
 
+from .mqtt_voice import Heard, Packets
+
 RECONNECT_MIN_S: Final = 0.2
 RECONNECT_MAX_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -113,6 +115,8 @@ class MqttLink:
         self.on_malformed: Callable[[str, bytes, ProtocolError], None] = lambda _topic, _payload, _error: None
         self.on_voice: Callable[[str, up.Voice], None] = lambda _device, _message: None
         self.on_voice_payload: Callable[[str, bytes], None] = lambda _device, _sealed: None
+        self._frames = Heard(root, self._heard, self._unreadable, self.counts)
+        self._packets = Packets()
 
     # --- down ---------------------------------------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class MqttLink:
         if client is None or client._connection._transport.get_write_buffer_size() > VOICE_BUFFER_BYTES:
             self.counts["voice_dropped"] += 1
             return
-        client.publish(topic, sealed, qos=0)
+        client._connection._protocol.write_data(self._packets.publish(topic, sealed))
         self.counts["voice"] += 1
 
     # --- up -----------------------------------------------------------------------------------------------------
@@ -192,6 +196,9 @@ class MqttLink:
         except StoreError:
             self.counts["up_not_stored"] += 1
         return 0
+
+    def _heard(self, device: str, sealed: bytes) -> None:
+        self.on_voice_payload(device, sealed)
 
     def _unreadable(self, topic: str, payload: bytes, error: ProtocolError) -> None:
         if not payload and topic.endswith("/presence"):
@@ -269,6 +276,7 @@ class MqttLink:
                 ready.set()
 
         client.on_message = self._received
+        self._frames.tap(client)
         client.on_subscribe = subscribed
         return client
 

@@ -13,13 +13,17 @@ from typing import Final, NamedTuple
 
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.ice import Connection, StunProtocol
-from aioice.stun import TransactionError
+from aioice.stun import Message, TransactionError
 from aiortc import RTCIceTransport
 
-CONSENT_EVERY_S: Final = 1.0
-"""RFC 7675 asks every 5 s; a citizen whose link broke should not be thought to be heard for so long."""
+QUIET_S: Final = 5.0
+"""A peer that has asked us nothing for so long is asked whether it is there; browsers ask every 2 to 5 s."""
+QUIET_PILLAR_S: Final = 1.5
+"""Of a pillar, which asks twice a second: a citizen whose link broke should not be thought to be heard for long."""
+CONSENT_EVERY_S: Final = 20.0
+"""Whatever it asks itself: leave to send is its own answer only, and that holds for 30 s (RFC 7675)."""
 LOST_AFTER_S: Final = 4.0
-"""Without an answer for so long a peer is gone, and its session ends."""
+"""Asked again and again for so long without an answer a peer is gone, and its session ends."""
 RECEIVE_BYTES: Final = 256 * 1024
 """Of a session's socket in the kernel; what comes beyond is lost there."""
 
@@ -90,6 +94,8 @@ class Path:
     def __init__(self, transport: RTCIceTransport) -> None:
         self._connection = transport._connection
         self._socket: socket.socket | None = None
+        self.heard_s = 0.0
+        """When the peer last showed by its password that it is there, by the loop's clock."""
 
     def bound_to(self, found: socket.socket) -> None:
         self._socket = found
@@ -106,12 +112,15 @@ class Path:
         return True
 
 
-def confine(transport: RTCIceTransport, ports: PortRange) -> Path:
-    """Make this transport use a port of the range and no other address. Before it gathers candidates."""
+def confine(transport: RTCIceTransport, ports: PortRange, quiet_s: float = QUIET_S) -> Path:
+    """Make this transport use a port of the range and no other address. Before it gathers candidates.
+
+    `quiet_s`: the peer is asked when it was silent for so long.
+    """
     connection, path = transport._connection, Path(transport)
     gather: Callable[[], object] = partial(_gather, connection, ports, path)
     connection.gather_candidates = gather  # type: ignore[method-assign, assignment]
-    consent: Callable[[], object] = partial(_watch, connection)
+    consent: Callable[[], object] = partial(_watch, connection, path, quiet_s)
     connection.query_consent = consent  # type: ignore[method-assign, assignment]
     return path
 
@@ -141,30 +150,53 @@ async def _gather(connection: Connection, ports: PortRange, path: Path) -> None:
     connection._local_candidates_end = True
 
 
-async def _watch(connection: Connection) -> None:
-    """Ask the peer every second whether it still wants what we send, and when it does not answer at once again (an
-    unanswered question takes 0.5 s); without its word it ends.
+async def _watch(connection: Connection, path: Path, quiet_s: float) -> None:
+    """Ask the peer when it is silent, and now and then anyhow, whether it still wants what we send; without its word it
+    ends.
     """
     loop = asyncio.get_running_loop()
-    heard_s = loop.time()
-    while loop.time() - heard_s < LOST_AFTER_S:
-        asked_s = loop.time()
-        if await _consents(connection):
-            heard_s = asked_s
-            await asyncio.sleep(asked_s + CONSENT_EVERY_S - loop.time())
+    _note_questions(connection, path)
+    answered_s = loop.time()
+    while True:
+        due_s = min(max(path.heard_s, answered_s) + quiet_s, answered_s + CONSENT_EVERY_S)
+        if due_s > loop.time():
+            await asyncio.sleep(due_s - loop.time())
+        elif await _answers(connection):
+            answered_s = loop.time()
+        else:
+            break
     connection._query_consent_task = None  # this one; close would cancel it
     await connection.close()
 
 
+def _note_questions(connection: Connection, path: Path) -> None:
+    """Those that the peer's password opens; the library has looked."""
+    loop, check = asyncio.get_running_loop(), connection.check_incoming
+
+    def noted(message: Message, address: tuple[str, int], protocol: StunProtocol) -> None:
+        path.heard_s = loop.time()
+        check(message, address, protocol)
+
+    connection.check_incoming = noted  # type: ignore[method-assign, assignment]
+
+
+async def _answers(connection: Connection) -> bool:
+    """Within LOST_AFTER_S. An unanswered question takes 0.5 s."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + LOST_AFTER_S
+    while connection._nominated and loop.time() < until_s:
+        if await _consents(connection):
+            return True
+    return False
+
+
 async def _consents(connection: Connection) -> bool:
-    pair = connection._nominated.get(1)
-    if pair is None or connection.remote_password is None:
-        return False
+    pair = connection._nominated[1]
     try:
         await pair.protocol.request(
             connection.build_request(pair, nominate=False),
             pair.remote_addr,
-            integrity_key=connection.remote_password.encode(),
+            integrity_key=(connection.remote_password or "").encode(),
             retransmissions=0,
         )
     except TransactionError:

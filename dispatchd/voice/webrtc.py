@@ -23,7 +23,7 @@ from aiortc import (
 )
 from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 
-from .ice import NoPort, Path, PortRange, confine
+from .ice import QUIET_PILLAR_S, QUIET_S, NoPort, Path, PortRange, confine
 from .limits import Bucket
 from .relay import Relay
 from .rtp import Slot, Stream, Uplink, Wire, ignore
@@ -123,7 +123,8 @@ class Session:
         return found
 
     def _confined(self, transceiver: RTCRtpTransceiver, ports: PortRange) -> Path:
-        return confine(transceiver.receiver.transport.transport, ports)
+        quiet_s = QUIET_PILLAR_S if self.is_pillar else QUIET_S
+        return confine(transceiver.receiver.transport.transport, ports, quiet_s)
 
     def _heard(self, ssrc: int, seq: int, ts: int, opus: bytes) -> None:
         self._said(self, ssrc, seq, ts, opus)

@@ -386,6 +386,9 @@ async def test_voice_goes_to_the_voice_room_and_not_to_the_engine(kind: Kind, tm
             ("terminal-1", join),
             ("terminal-1", b"\xc1 sealed"),
         ]
+        await radio.publish(topics.up(ROOT, "terminal-1", topics.VOICE), b"\xc1 nobody answers", qos=0)
+        assert await soon(said.get()) == ("terminal-1", b"\xc1 nobody answers")
+        assert link.counts["up_voice"] == 2
         assert told.inputs.empty()
         assert told.malformed == []
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 import pytest
+from aioice.ice import Connection
 
 from dispatchd.core.effects import SetFloor
 from dispatchd.core.inputs import Input
@@ -171,6 +172,26 @@ async def test_a_peer_that_is_gone_is_noticed_and_detached(monkeypatch: pytest.M
         await until(lambda: not d.sessions.of("pillar-1"))
         assert d.sessions.counts["ended-lost"] == 1
         assert not d.relay._listeners
+
+
+async def test_only_a_peer_that_asks_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, consents = list[Connection](), ice._consents
+
+    async def noted(connection: Connection) -> bool:
+        asked.append(connection)
+        return await consents(connection)
+
+    monkeypatch.setattr(ice, "_consents", noted)
+    monkeypatch.setattr(webrtc, "QUIET_PILLAR_S", 0.5)
+    async with desk() as d:
+        pillar = await d.peer("pillar-1", "s")
+        transport = pillar.pc.getTransceivers()[0].receiver.transport.transport
+        for _ in range(8):
+            assert await consents(transport._connection)
+            await asyncio.sleep(0.1)
+        assert asked == []
+        await until(lambda: len(asked) == 2)
+        assert d.only("pillar-1").connected
 
 
 async def test_a_peer_that_closes_ends_its_session_at_once() -> None:
