@@ -27,6 +27,7 @@ from devices.events import (
     Publish,
     SelectGroup,
     ShowText,
+    StopPlaying,
     Tick,
     Vibrate,
     VoiceFitted,
@@ -45,6 +46,8 @@ from protocols.prompts import NOT_DELIVERED_AFTER_MS, PROMPTS
 from protocols.types import ANSWERS, Key
 
 HOLD_MS: Final = 1_000
+HELD_MOST_MS: Final = 60_000
+"""A talk key that is held longer (or stuck) keeps no broadcast waiting any more."""
 """The emergency key acts after being held so long."""
 NOTICE_MS: Final = 60_000
 """A notice (stand-down, order, emergency sent) leaves the screen after that."""
@@ -177,9 +180,26 @@ class TerminalAgent(Listener):
         return self.on_duty
 
     def _on_ptt(self, event: PttPressed) -> None:
-        """Talking is the talk group's business; it never answers a call."""
+        """Talking is the talk group's business; it never answers a call. What is being read aloud waits for its end."""
         self._log("ptt", down=event.down)
         self._radio(event)
+        if event.down:
+            self._hold_what_plays()
+        else:
+            self._talked()
+
+    def _hold_what_plays(self) -> None:
+        """The loudspeaker would close the microphone; an emergency or a call is worth that."""
+        playing = self._player.playing
+        if playing is not None and playing.rank < EMERGENCY:
+            self._cancel("player")
+            self._do(StopPlaying(playing.item))
+            self._player.put_back()
+        self._at("talked", self._now + HELD_MOST_MS, self._talked)
+
+    def _talked(self) -> None:
+        self._cancel("talked")
+        self._play_next()
 
     # -------------------------------------------------------------------------------------------- radio
 
@@ -317,8 +337,8 @@ class TerminalAgent(Listener):
         self._rearm()
 
     def _least_rank(self) -> int:
-        """While a call rings, what is not urgent waits."""
-        return EMERGENCY if "ring" in self._timers else NORMAL
+        """While a call rings, or its user talks, what is not urgent waits."""
+        return EMERGENCY if {"ring", "talked"} & self._timers.keys() else NORMAL
 
     def _on_stand_down(self, message: down.StandDown, order: tuple[int, int]) -> None:
         held, counts = self.book.end(message.incident, order)

@@ -2,7 +2,8 @@
 
 It is said in a talk group made for it, of the terminals that are addressed; each reports *presented* when a burst of it
 was played to its end there. When it has been said the group closes, and whoever has not heard it, pillars too, gets the
-recording as a broadcast of its own (`replays`), with all the ways a broadcast has. An end that never comes is the end
+recording as a broadcast of its own (`replays`), with all the ways a broadcast has; not who heard it on another terminal
+of the patrol. An end that never comes is the end
 of its life.
 """
 
@@ -18,7 +19,7 @@ from . import ladder as ladders
 from . import voice_facts as v
 from .commands import Done, Refusal
 from .levels import commands_unit
-from .state import Broadcast
+from .state import PRESENTED, Broadcast
 from .turn import Turn
 
 NAME: Final = "现场广播"
@@ -77,7 +78,9 @@ def recorded(turn: Turn, told: i.LiveRecorded) -> None:
     ladder = turn.state.ladders[told.broadcast]
     unheard = ladders.unheard(ladder)
     turn.record(f.BroadcastClosed(told.broadcast, "closed", len(unheard)))
-    addressees = [(p.device, p.patrol or "") for p in unheard if not p.left] + list(broadcast.later)
+    heard = {p.patrol for p in ladder.places.values() if p.rung >= PRESENTED and p.patrol}
+    missed = [(p.device, p.patrol or "") for p in unheard if not p.left and p.patrol not in heard]
+    addressees = missed + list(broadcast.later)
     if told.clip is None or not addressees:
         return
     entry = turn.state.site.operator.get(broadcast.by)

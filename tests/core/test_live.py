@@ -65,6 +65,18 @@ def test_who_has_not_heard_it_and_pillars_get_the_recording(radio: Radio) -> Non
     assert radio.core.state.broadcasts[broadcast].state == "closed"
 
 
+def test_who_heard_it_on_the_patrols_other_terminal_does_not_hear_it_again(radio: Radio) -> None:
+    radio.ask(
+        "admin",
+        c.SetEntry("device", {"id": "t-1b", "kind": "terminal", "unit": "north", "patrol": "g-1"}),
+    )
+    broadcast, _ = begun(radio, c.Target(patrols=["g-1"]))
+    heard(radio, "t-1", broadcast)
+    radio.ask("chief", c.EndLive(broadcast))
+    radio.give(i.LiveRecorded(broadcast, CLIP))
+    assert len(opened(radio)) == 1
+
+
 def test_without_a_recording_nobody_is_told_twice_and_it_is_said_who_missed_it(radio: Radio) -> None:
     broadcast, _ = begun(radio)
     heard(radio, "t-1", broadcast)

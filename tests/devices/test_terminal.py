@@ -589,3 +589,17 @@ def test_english_by_a_switch() -> None:
     bench: Bench = terminal(language="en")
     bench.down(call())
     assert "one-key alarm" in bench.said()[-1]
+
+
+def test_what_is_read_aloud_waits_while_its_user_talks() -> None:
+    """The loudspeaker would close the microphone. A stuck key keeps nothing waiting for ever."""
+    bench = terminal(speaker="mute")
+    bench.down(down.Broadcast("i-1", "b-1", "请注意防火"))
+    assert [a.item for _, a in bench.done if isinstance(a, ev.Play)] == ["i-1"]
+    bench.do(ev.PttPressed())
+    assert [a.item for _, a in bench.done if isinstance(a, ev.StopPlaying)] == ["i-1"]
+    bench.do(ev.PttPressed(down=False))
+    assert [a.item for _, a in bench.done if isinstance(a, ev.Play)] == ["i-1", "i-1"]
+    bench.do(ev.PttPressed())
+    bench.run(61_000)
+    assert [a.item for _, a in bench.done if isinstance(a, ev.Play)] == ["i-1"] * 3
