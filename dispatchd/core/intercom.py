@@ -158,6 +158,10 @@ def open_microphone(turn: Turn, by: str, asked: c.OpenMicrophone) -> Done | Refu
     entry = turn.state.site.device.get(asked.device)
     if entry is None or entry.kind != "pillar" or not commands_unit(turn, by, entry.unit):
         return Refusal("unknown-device", f"there is no pillar {asked.device} in your unit")
+    if asked.on and entry.profile != "C":
+        return Refusal(
+            "no-microphone", f"{asked.device} has profile {entry.profile}: it has no sound to open"
+        )
     intercom = turn.state.intercoms.get(asked.device)
     if intercom is not None and intercom.incident:
         return Refusal(
@@ -167,7 +171,8 @@ def open_microphone(turn: Turn, by: str, asked: c.OpenMicrophone) -> Done | Refu
         _open(turn, asked.device, None, [by], by, asked.reason)
     elif intercom is not None:
         _listen(turn, intercom, by, on=asked.on)
-    return Done({"device": asked.device})
+    later = "" if ladders.online(turn, asked.device) else "not on line: it opens when it is back"
+    return Done({"device": asked.device}, note=later)
 
 
 def _listen(turn: Turn, intercom: Intercom, by: str, *, on: bool) -> None:

@@ -69,6 +69,7 @@ SENTENCES: Final = {
     "no-intercom": "该警情的设备没有对讲,或正用于另一警情",
     "not-patched": "该组没有与别的组并接",
     "not-yours": "站点和警情的通话组不能手动关闭",
+    "no-microphone": "该报警柱没有声音(不是 C 类设备)",
     "not-live": "该广播不是正在进行的现场广播",
     "one-group": "并接至少要两个通话组",
     # of the voice session

@@ -243,6 +243,9 @@ def test_a_microphone_without_an_alarm_needs_a_duty_leader_and_sounds_a_tone(rad
 def test_a_pillar_without_sound_has_none(radio: Radio) -> None:
     radio.alarm("p-2")
     assert radio.core.state.intercoms == {}
+    result = radio.ask("chief", c.OpenMicrophone("p-2"))
+    assert isinstance(result, Refusal)
+    assert result.code == "no-microphone"
 
 
 def test_a_pillar_that_rebooted_is_told_again(radio: Radio) -> None:
