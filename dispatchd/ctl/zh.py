@@ -70,6 +70,7 @@ SENTENCES: Final = {
     "not-patched": "该组没有与别的组并接",
     "not-yours": "站点和警情的通话组不能手动关闭",
     "no-microphone": "该报警柱没有声音(不是 C 类设备)",
+    "other-screen": "您已在另一个屏幕上讲话",
     "not-live": "该广播不是正在进行的现场广播",
     "one-group": "并接至少要两个通话组",
     # of the voice session
