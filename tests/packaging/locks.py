@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -21,18 +22,27 @@ class Pinned(NamedTuple):
 
 
 def read_lock(name: str) -> dict[str, Pinned]:
-    """The packages of requirements/{name}.txt by canonical name; ValueError at a line of no known form."""
+    """The packages of requirements/{name}.txt by canonical name; ValueError at a line of no known form.
+
+    Of several versions of one package the one for this Python counts.
+    """
     pins: dict[str, Pinned] = {}
-    current = ""
+    elsewhere: dict[str, Pinned] = {}
+    current, into = "", pins
     for line in (ROOT / f"requirements/{name}.txt").read_text(encoding="utf-8").splitlines():
         if match := PIN.match(line):
             current = canonicalize_name(match[1])
-            pins[current] = Pinned(Version(match[2]), 0)
+            into = elsewhere if current in pins and not _is_for_us(match[3]) else pins
+            into[current] = Pinned(Version(match[2]), 0)
         elif line.startswith("    --hash=sha256:"):
-            pins[current] = pins[current]._replace(hashes=pins[current].hashes + 1)
+            into[current] = into[current]._replace(hashes=into[current].hashes + 1)
         elif not line.lstrip().startswith("#"):
             raise ValueError(f"requirements/{name}.txt holds an unknown line: {line}")
     return pins
+
+
+def _is_for_us(marker: str | None) -> bool:
+    return marker is None or Marker(marker.removeprefix(" ; ")).evaluate()
 
 
 def requirements_by_lock() -> dict[str, list[Requirement]]:
