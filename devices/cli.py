@@ -124,6 +124,7 @@ def _intercom(mic: str | None, speaker: str | None, tell: Tell, language: str) -
     if mic is None and speaker is None:
         return None
     from devices.voice import words
+    from devices.voice.say import Voice
     from devices.voice.sound import SoundFailed
     from devices.voice.specs import open_sound
     from devices.voice.webrtc import PillarMedia
@@ -137,7 +138,7 @@ def _intercom(mic: str | None, speaker: str | None, tell: Tell, language: str) -
         zh, en = words.media(str(line.get("state", "")), str(line.get("why", "")))
         tell("carriage" if line.get("state") == "connected" else "sound", en if language == "en" else zh)
 
-    return PillarMedia(microphone, loudspeaker, log)
+    return PillarMedia(microphone, loudspeaker, log, Voice().speak)
 
 
 def _list_sound() -> int:

@@ -34,6 +34,7 @@ from protocols.types import Position
 from protocols.voice import FRAME_MS
 
 if TYPE_CHECKING:  # numpy and the codecs are for those who have sound
+    from devices.voice.aloud import Aloud
     from devices.voice.handset import Handset
 
 PRESS_S: Final = 0.15
@@ -106,10 +107,11 @@ class KeyboardHardware:
         self._busy_until_s = 0.0
         self.media: MediaPart | None = None
         self._handset: Handset | None = None
+        self._aloud: Aloud | None = None
         self._radio: Callable[[], Radio | None] = lambda: None
 
     def fit(self, sound: "Handset | MediaPart | None", radio: Callable[[], Radio | None]) -> "Handset | None":
-        """A terminal's handset, which is given back, or a pillar's sound to the control room."""
+        """A terminal's handset, which is given back, or a pillar's sound: to the control room and aloud."""
         if sound is None:
             return None
         from devices.voice.handset import Handset  # with sound only: it loads the whole room
@@ -118,11 +120,12 @@ class KeyboardHardware:
             self.attach(sound, radio)
             return sound
         self.media = sound
+        self._aloud = getattr(sound, "aloud", None)
         return None
 
     def attach(self, handset: "Handset", radio: Callable[[], Radio | None]) -> None:
         """This terminal has real sound; `radio` tells what its lines ask."""
-        self._handset, self._radio = handset, radio
+        self._handset, self._radio, self._aloud = handset, radio, handset.aloud
         self._set_loudness()
 
     def _set_loudness(self) -> None:
@@ -162,16 +165,16 @@ class KeyboardHardware:
         if clip_s:
             tone = f"♫{clip_s:.1f} s "
         self._tell("voice", f"{tone}{play.text} ({play.volume_pct} %)")
-        if self._handset is not None and self._handset.plays(play):
-            self._handset.play(play, feed)
+        if self._aloud is not None and self._aloud.plays(play):
+            self._aloud.play(play, feed)
             return
         length_s = clip_s or min(MAX_SPEECH_S, 0.3 + SPEECH_S_PER_CHAR * len(play.text))
         handle = asyncio.get_running_loop().call_later(length_s, feed, Played(play.item))
         self._playing = (play.item, handle)
 
     def stop(self, item: str) -> None:
-        if self._handset is not None:
-            self._handset.stop_playing(item)
+        if self._aloud is not None:
+            self._aloud.stop(item)
         if self._playing is not None and self._playing[0] == item:
             self._playing[1].cancel()
             self._tell("voice", "■")

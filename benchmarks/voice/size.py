@@ -10,7 +10,7 @@ class Size(NamedTuple):
     groups: int = 10
     frames: int = 250
     web: int = 50
-    presses: int = 300
+    presses: int = 100
     entries: int = 20
     words: int = 3
 

@@ -9,21 +9,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from devices.events import BurstHeard, HowlHeard, Play, Played, PlayerFailed
+from devices.events import BurstHeard, HowlHeard
 from devices.hardware import Feed, Say
 from devices.voice import words
+from devices.voice.aloud import Aloud, Speak
 from devices.voice.capture import Capture, talk
 from devices.voice.duck import Duck
 from devices.voice.files import WavMicrophone
 from devices.voice.howl import HowlGuard
-from devices.voice.overlay import MAX_QUEUED, SIGNALS, Overlay, signal
+from devices.voice.overlay import Overlay, signal
 from devices.voice.pace import Pace
 from devices.voice.playout import VoicePlayer
 from devices.voice.radio_events import Heard
 from devices.voice.scanner import Scanner
 from devices.voice.sound import Microphone, SoundEnded, SoundFailed, Speaker
-from protocols.errors import ProtocolError
-from protocols.opus import Decoder
 from protocols.voice import LAST, Frame
 
 RETRY_S: Final = 5.0
@@ -37,8 +36,6 @@ BREAK_IN_MS: Final = 100
 """What is left in the loudspeaker of a word that was cut off, of which the microphone hears the end."""
 
 Tell = Callable[[str, str], None]
-Speak = Callable[[str, str], Awaitable[bytes | None]]
-"""Text and language to PCM, or None where nothing on this machine can speak."""
 
 
 class Handset:
@@ -57,7 +54,6 @@ class Handset:
         self._speaker = speaker
         self._tell = tell
         self._language = language
-        self._speak = speak
         self._feed: Feed | None = None
         self._say: Say | None = None
         self._capture = Capture()
@@ -70,10 +66,8 @@ class Handset:
         self._player = VoicePlayer(
             speaker, presented=self._presented, played=self._played, playout=self.overlay
         )
+        self.aloud = Aloud(self.overlay, self._player.wake, speak)
         self._groups: dict[int, str] = {}
-        self._playing: dict[int, str] = {}
-        self._to_play: asyncio.Queue[tuple[Play, Feed]] = asyncio.Queue(MAX_QUEUED)
-        self._wanted: set[str] = set()
 
     # ------------------------------------------------------------------------------------------- running
 
@@ -82,7 +76,7 @@ class Handset:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._kept_up("microphone", self._capturing), name="microphone")
             tasks.create_task(self._kept_up("speaker", self._playing_out), name="speaker")
-            tasks.create_task(self._prepare(), name="speech")
+            tasks.create_task(self.aloud.run(), name="speech")
             tasks.create_task(self._show_levels(), name="level")
 
     async def _kept_up(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -221,57 +215,5 @@ class Handset:
             return
         if number >= 0:
             self._feed(BurstHeard(self._groups.pop(number, ""), number))
-        elif number in self._playing:
-            self._feed(Played(self._playing.pop(number)))
-
-    # ------------------------------------------------------------------------------------------- the agent's speaker
-
-    def plays(self, play: Play) -> bool:
-        """Words without a sound of their own need something that speaks."""
-        return bool(play.frames) or not play.text or self._speak is not None
-
-    def play(self, play: Play, feed: Feed) -> None:
-        if self._to_play.full():
-            feed(PlayerFailed(play.item, "too many sounds at once"))
-            return
-        self._wanted.add(play.item)
-        self._to_play.put_nowait((play, feed))
-
-    def stop_playing(self, item: str) -> None:
-        self._wanted.discard(item)
-        for number in [number for number, one in self._playing.items() if one == item]:
-            del self._playing[number]
-            self.overlay.take_off(number)
-
-    async def _prepare(self) -> None:
-        """One after the other; the agent asks for one at a time anyway."""
-        while True:
-            play, feed = await self._to_play.get()
-            pcm = await self._pcm_of(play)
-            if play.item not in self._wanted:
-                continue
-            self._wanted.discard(play.item)
-            number = None if pcm is None else self._lay(pcm, play.volume_pct, play.rank)
-            if number is None:
-                feed(PlayerFailed(play.item, "nothing here can speak this text"))
-            else:
-                self._playing[number] = play.item
-
-    async def _pcm_of(self, play: Play) -> bytes | None:
-        """A sound of its own, or a tone and spoken words; None if only the words are missing."""
-        if play.frames:
-            return _decoded(play.frames)
-        tone = signal(play.tone) if play.tone in SIGNALS else b""
-        if not play.text:
-            return tone
-        words = None if self._speak is None else await self._speak(play.text, play.lang)
-        return None if words is None else tone + words
-
-
-def _decoded(frames: tuple[bytes, ...]) -> bytes | None:
-    """None for packets that are none: the whole sound has failed."""
-    decoder = Decoder()
-    try:
-        return b"".join(decoder.decode(opus) for opus in frames)
-    except ProtocolError:
-        return None
+        else:
+            self.aloud.presented(number)

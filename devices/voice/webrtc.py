@@ -1,4 +1,4 @@
-"""A pillar's sound, both ways: its microphone to the daemon while it should be open, and what the daemon sends aloud.
+"""A pillar's sound: its microphone to the daemon while it should be open, and aloud what the daemon sends and it says.
 
 What must hold: a lost link comes back by itself for as long as it should be open, with a new session each time; what
 was said while it was away is not sent late, but for the last PRE_ROLL_MS; while `quiet` nothing is heard at the pillar;
@@ -15,7 +15,9 @@ from typing import Any, Final
 
 from devices.events import MediaSounds
 from devices.hardware import Feed, SendUp
+from devices.voice.aloud import Aloud, Speak
 from devices.voice.capture import Capture
+from devices.voice.overlay import Overlay
 from devices.voice.peer import Packet, Peer
 from devices.voice.playout import VoicePlayer
 from devices.voice.sound import Microphone, SoundEnded, SoundFailed, Speaker
@@ -51,7 +53,13 @@ class _Closed(Exception):
 class PillarMedia:
     """The part `media` of a pillar's hardware. `set` and `answer` return at once; `run` runs until the device stops."""
 
-    def __init__(self, microphone: Microphone, speaker: Speaker, log: LogLine = lambda _: None) -> None:
+    def __init__(
+        self,
+        microphone: Microphone,
+        speaker: Speaker,
+        log: LogLine = lambda _: None,
+        speak: Speak | None = None,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         """sessions, connected, lost, refused, unanswered; frames sent, unsent, heard, quiet, masked."""
         self._microphone = microphone
@@ -64,7 +72,11 @@ class PillarMedia:
         self._session = ""
         self._peer: Peer | None = None
         self._capture = Capture(pre_roll_ms=PRE_ROLL_MS)
-        self._player = VoicePlayer(speaker)
+        self._overlay = Overlay()
+        self._player = VoicePlayer(
+            speaker, presented=self._presented, played=self._played, playout=self._overlay
+        )
+        self.aloud = Aloud(self._overlay, self._player.wake, speak)
         numbers = itertools.count(1)
         self._bursts = [_Burst(numbers) for _ in range(SLOTS)]
         self._back_s = -MASKED_S
@@ -92,37 +104,46 @@ class PillarMedia:
 
     async def run(self, feed: Feed, send: SendUp) -> None:
         """`feed` is told when its loudspeaker sounds; `send` takes what is to be said up, and may lose it."""
-        pause_s = BACKOFF_FIRST_S
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._kept_up(self._loudspeaker), name="media speaker")
+            tasks.create_task(self._kept_up(lambda: self._when_open(send)), name="media microphone")
+            tasks.create_task(self._tell_sounding(feed), name="media sounding")
+            tasks.create_task(self.aloud.run(), name="media aloud")
+
+    async def _kept_up(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Again and again; sound that fails is tried again, at growing distances while it fails at once."""
+        pause_s, loop = BACKOFF_FIRST_S, asyncio.get_running_loop()
         while True:
-            await self._open.wait()
+            began_s = loop.time()
             try:
-                async with self._microphone, self._speaker:
-                    pause_s = BACKOFF_FIRST_S
-                    await self._while_open(feed, send)
+                await work()
             except SoundFailed as error:
                 self._log({"ev": "media-failed", "why": str(error)})
+                pause_s = BACKOFF_FIRST_S if loop.time() - began_s > BACKOFF_MAX_S else pause_s
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, BACKOFF_MAX_S)
 
-    async def _while_open(self, feed: Feed, send: SendUp) -> None:
+    async def _loudspeaker(self) -> None:
+        async with self._speaker:
+            await self._player.run()
+
+    async def _when_open(self, send: SendUp) -> None:
+        await self._open.wait()
+        async with self._microphone:
+            await self._while_open(send)
+
+    async def _while_open(self, send: SendUp) -> None:
         self._capture = Capture(pre_roll_ms=PRE_ROLL_MS)
-        self._player = VoicePlayer(self._speaker, played=self._played)
         self._capture.press()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(), name="media microphone")
-                tasks.create_task(self._player.run(), name="media speaker")
-                tasks.create_task(self._tell_sounding(feed), name="media sounding")
+                tasks.create_task(self._listen(), name="media listening")
                 tasks.create_task(self._keep_session(send), name="media session")
                 tasks.create_task(self._until_shut(), name="media shut")
         except* _Closed:
             pass
         except* SoundFailed as errors:
             raise SoundFailed(str(errors.exceptions[0])) from None
-        finally:
-            if self._sounds.is_set():
-                self._sounds.clear()
-                feed(MediaSounds(on=False))
 
     async def _until_shut(self) -> None:
         await self._shut.wait()
@@ -215,6 +236,10 @@ class PillarMedia:
             self.counts["quiet" if self._quiet else "masked"] += 1
         else:
             self._player.hear(self._bursts[packet.slot].frame(packet))
+
+    def _presented(self, number: int) -> None:
+        if number < 0:
+            self.aloud.presented(number)
 
     def _played(self, pcm: bytes) -> None:
         self._played_s = asyncio.get_running_loop().time()

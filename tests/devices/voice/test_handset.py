@@ -89,7 +89,7 @@ def test_words_are_played_when_they_have_been_heard_to_the_end() -> None:
 
     async def work() -> None:
         began_s = now_s()
-        rig.handset.play(ev.Play("it-1", "hello", "en", 80, "notice"), rig.feed)
+        rig.handset.aloud.play(ev.Play("it-1", "hello", "en", 80, "notice"), rig.feed)
         await asyncio.sleep(0.9)
         assert rig.events() == []
         await asyncio.sleep(1.0)
@@ -104,10 +104,10 @@ def test_what_is_stopped_is_never_played() -> None:
 
     async def work() -> None:
         for item in ("it-1", "it-2"):
-            rig.handset.play(ev.Play(item, "hello", "en", 80), rig.feed)
-        rig.handset.stop_playing("it-2")
+            rig.handset.aloud.play(ev.Play(item, "hello", "en", 80), rig.feed)
+        rig.handset.aloud.stop("it-2")
         await asyncio.sleep(0.3)
-        rig.handset.stop_playing("it-1")
+        rig.handset.aloud.stop("it-1")
         await asyncio.sleep(3.0)
         assert rig.events() == []
 
@@ -118,10 +118,10 @@ def test_what_nothing_can_speak_has_failed_and_packets_need_no_speech() -> None:
     rig = Rig(SilentMicrophone(), speaks=False)
 
     async def work() -> None:
-        rig.handset.play(ev.Play("it-1", "hello", "en", 80), rig.feed)
-        rig.handset.play(ev.Play("it-2", "hello", "en", 80, frames=tuple(encoded(SECOND))), rig.feed)
-        rig.handset.play(ev.Play("it-3", "", "en", 80, "call"), rig.feed)
-        rig.handset.play(ev.Play("it-4", "x", "en", 80, frames=(b"\xff" * 700,)), rig.feed)
+        rig.handset.aloud.play(ev.Play("it-1", "hello", "en", 80), rig.feed)
+        rig.handset.aloud.play(ev.Play("it-2", "hello", "en", 80, frames=tuple(encoded(SECOND))), rig.feed)
+        rig.handset.aloud.play(ev.Play("it-3", "", "en", 80, "call"), rig.feed)
+        rig.handset.aloud.play(ev.Play("it-4", "x", "en", 80, frames=(b"\xff" * 700,)), rig.feed)
         await asyncio.sleep(3.0)
         failed = {event.item for event in rig.events() if isinstance(event, ev.PlayerFailed)}
         assert failed == {"it-1", "it-4"}
