@@ -12,8 +12,8 @@ from protocols import topics
 from protocols.errors import ProtocolError
 
 _PUBLISH: Final = b"\x30"  # QoS 0, not retained
-QOS: Final = 0x06
-"""Its bits in a PUBLISH."""
+QOS_OR_RETAIN: Final = 0x07
+"""Their bits in a PUBLISH: nobody keeps sound, so what is retained goes the usual way, where it is refused."""
 KNOWN_MAX: Final = 20_000
 """Topics that are kept as they were read or written; when there are more all are forgotten and learnt anew."""
 _TAIL: Final = f"/up/{topics.VOICE}".encode()
@@ -42,7 +42,7 @@ class Heard:
         def publish(command: int, packet: bytes) -> None:
             end = 2 + int.from_bytes(packet[:2], "big")
             topic = packet[2:end]
-            if command & QOS or not topic.endswith(_TAIL):
+            if command & QOS_OR_RETAIN or not topic.endswith(_TAIL):
                 usual(command, packet)
             else:
                 self._frame(topic, packet[end:])

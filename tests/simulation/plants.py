@@ -85,7 +85,6 @@ PLANTS: Final = (
         "nobody-looks-after",
         "responder-not-by-facts",
         "burst-used-twice",
-        "raised",  # an index names an incident that the state does not have
     ),
     plant(
         "facts without a wait leave with their receipts",
