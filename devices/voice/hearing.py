@@ -88,6 +88,7 @@ class Hearing:
             return None, None
         if old is not None and old.burst == message.burst:
             old.alive_ms = now_ms
+            self._burst(group, message.burst).barred = old.mine or self._device in message.not_for
             return None, None
         mine = message.talker == self._device
         barred = self._device in message.not_for

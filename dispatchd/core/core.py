@@ -130,6 +130,8 @@ def _follow_incidents(turn: Turn) -> None:
         if (incident := turn.state.incidents.get(id_)) is not None:
             talk_groups.follow(turn, incident)
             intercom.follow(turn, incident.device)
+    if touched:
+        floor.hush(turn)
     for fact in turn.facts:
         if isinstance(fact, f.DeviceOffline):
             floor.left(turn, fact.device, at_once=False)

@@ -163,6 +163,13 @@ def left(turn: Turn, talker: str, *, at_once: bool) -> None:
             turn.index.arm(turn.now + LEFT_SILENT_MS, "floor", floor.group)
 
 
+def hush(turn: Turn) -> None:
+    """An incident became silent, or is so no more, or is over: who may not hear who talks now is another."""
+    for floor in list(turn.state.floors.values()):
+        if floor.burst and rights.deaf(turn, floor) != floor.not_for:
+            tell.announce(turn, floor)
+
+
 def expel(turn: Turn) -> None:
     """Whoever talks where he is a member no more (the site changed, his group was closed) talks no more."""
     for floor in list(turn.state.floors.values()):

@@ -188,11 +188,11 @@ def is_silent(turn: Turn, group: str) -> bool:
 
 
 def deaf(turn: Turn, floor: Floor) -> list[str]:
-    """Who must not hear it: those near a pillar that is heard; and what is said of a silent incident does not sound
-    where that was raised, whatever its group is patched to."""
-    about = (turn.state.incidents.get(incident_of(turn, group)) for group in floor.groups)
-    raised = {one.device for one in about if one is not None and one.silent}
-    return sorted({*raised, *(near(turn, floor.talker, floor.incident) if floor.ambient else ())})
+    """Who must not hear it: those near a pillar that is heard; and no group at all sounds where a silent incident was
+    raised, as long as it is open."""
+    members = {device for group in floor.groups for device in turn.index.members(group)}
+    raised = {one.device for one in turn.index.open_incidents() if one.silent}
+    return sorted({*raised & members, *(near(turn, floor.talker, floor.incident) if floor.ambient else ())})
 
 
 def is_drill(turn: Turn, group: str) -> bool:

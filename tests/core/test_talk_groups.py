@@ -271,6 +271,20 @@ def test_relieved_the_successor_hears_it(radio: Radio) -> None:
     assert radio.core.state.intercoms["p-1"].hears == ["chief"]
 
 
+def test_no_group_sounds_where_a_silent_incident_was_raised(radio: Radio) -> None:
+    """Also who is talking at that moment, on the channel of all; until the incident is over."""
+    radio.talk("t-1")
+    incident = radio.alarm("t-2", "duress")
+    assert radio.set_floors()[-1].not_for == ("t-2",)
+    assert radio.told_group()[-1].not_for == ["t-2"]
+    radio.let_go("t-1")
+    radio.talk("t-3", "north")
+    assert radio.set_floors()[-1].not_for == ("t-2",)
+    radio.ask("north-desk", c.Accept(incident))
+    radio.ask("north-desk", c.End(incident, "genuine"))
+    assert radio.set_floors()[-1].not_for == ()
+
+
 # --- recordings -------------------------------------------------------------------------------------------------
 
 

@@ -26,8 +26,8 @@ def test_a_packet_is_the_librarys_byte_for_byte(size: int) -> None:
     assert [packets.publish(topic, sealed[:size]) for _ in range(2)] == [own, own]
 
 
-def published(topic: str, payload: bytes) -> Package:
-    return Package(0x30, len(topic).to_bytes(2, "big") + topic.encode() + payload)
+def published(topic: str, payload: bytes, command: int = 0x30) -> Package:
+    return Package(command, len(topic).to_bytes(2, "big") + topic.encode() + payload)
 
 
 class Ear:
@@ -52,6 +52,12 @@ class Ear:
 
     def _unreadable(self, topic: str, payload: bytes, error: ProtocolError) -> None:
         self.bad.append((topic, payload, error.code))
+
+
+async def test_what_is_retained_does_not_take_the_short_way() -> None:
+    ear = Ear()
+    ear.hear(published(topics.up(ROOT, "terminal-1", topics.VOICE), b"\xc1 sealed", 0x31))
+    assert ear.frames == []
 
 
 async def test_only_frames_take_the_short_way() -> None:

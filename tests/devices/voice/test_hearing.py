@@ -80,6 +80,16 @@ def test_our_own_frames_that_come_back_before_we_are_told_that_we_talk_are_not_p
     assert not hearing.frame("g", frame(1), 0)[0]
 
 
+def test_who_must_be_deaf_is_so_in_the_middle_of_a_word_and_hears_again_when_he_may() -> None:
+    hearing = Hearing("t-1")
+    hearing.taken(down.FloorTaken("g", 1, "t-2"), 0)
+    assert hearing.frame("g", frame(0), 0)[0]
+    hearing.taken(down.FloorTaken("g", 1, "t-2", not_for=["t-1"]), 20)
+    assert not hearing.frame("g", frame(1), 20)[0]
+    hearing.taken(down.FloorTaken("g", 1, "t-2"), 40)
+    assert hearing.frame("g", frame(2), 40)[0]
+
+
 def test_an_older_taken_that_comes_late_changes_nothing() -> None:
     hearing = Hearing("t-1")
     hearing.taken(down.FloorTaken("g", 5, "t-2"), 0)
