@@ -24,6 +24,7 @@ _WORD_ZH: Final = {
     "tamper": "防拆报警",
     "fault": "故障",
     "stuck": "按键卡住",
+    "howl": "啸叫",
     "called": "已呼叫",
     "accepted": "已接受",
     "declined": "已谢绝",

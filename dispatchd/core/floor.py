@@ -35,7 +35,7 @@ from . import floor_tell as tell
 from . import voice_facts as f
 from .effects import SetFloor
 from .floor_rights import Request
-from .fold.voice import EMERGENCY_RANK
+from .fold.voice import PRIORITY_RANK
 from .state import Floor
 from .turn import Turn
 
@@ -108,7 +108,7 @@ def _contend(turn: Turn, floor: Floor, request: Request) -> str:
 
 
 def _preempts(floor: Floor, request: Request) -> bool:
-    mine, his = EMERGENCY_RANK.get(request.priority, 0), EMERGENCY_RANK.get(floor.priority, 0)
+    mine, his = PRIORITY_RANK.get(request.priority, 0), PRIORITY_RANK.get(floor.priority, 0)
     return mine > his or (mine == his and request.rank - floor.rank >= PREEMPT_RANKS)
 
 

@@ -2,6 +2,7 @@
 
 from protocols import down, up
 
+from . import facts as f
 from . import floor, talk_groups
 from . import floor_rights as rights
 from . import floor_tell as tell
@@ -33,7 +34,9 @@ def said_position(turn: Turn, device: str, said: up.FloorQueuePositionRequest) -
 
 
 def said_howling(turn: Turn, device: str, said: up.Howling) -> None:
-    """For the log line; the device has muted itself."""
+    """It has muted itself; on the maintenance list, once until somebody clears it."""
+    if f"{device}-howl" not in turn.state.faults:
+        turn.record(f.FaultNoted(device, "howl", "", f"muted for {said.muted_ms} ms in {said.group or '-'}"))
 
 
 # --- the voice room ---------------------------------------------------------------------------------------------

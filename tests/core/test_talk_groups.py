@@ -285,6 +285,13 @@ def test_no_group_sounds_where_a_silent_incident_was_raised(radio: Radio) -> Non
     assert radio.set_floors()[-1].not_for == ()
 
 
+def test_a_device_that_howls_is_on_the_maintenance_list_once(radio: Radio) -> None:
+    for _ in range(3):
+        radio.say("t-1", up.Howling(1_000, "all"))
+    assert [fault.kind for fault in radio.core.state.faults.values()] == ["howl"]
+    assert radio.core.state.faults["t-1-howl"].count == 1
+
+
 # --- recordings -------------------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,12 @@ from typing import Any, Final
 from dispatchd.core import voice_facts as f
 from dispatchd.core.index import Index
 from dispatchd.core.state import Asking, Floor, Intercom, Ladder, Place, State, Talk
+from protocols.types import PRIORITIES
 
 from .ladder import open_ladder
 from .table import count_id, folds
 
-EMERGENCY_RANK: Final = {"normal": 0, "imminent-peril": 1, "emergency": 2}
+PRIORITY_RANK: Final = {priority: rank for rank, priority in enumerate(PRIORITIES)}
 
 
 # --- talk groups ------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def _queued(state: State, index: Index, fact: f.FloorQueued, now: int) -> None:
         return
     rest = [asking for asking in floor.queue if asking.talker != fact.talker]
     mine = Asking(fact.talker, fact.ref, fact.via, fact.priority, fact.rank, now)
-    floor.queue = sorted([*rest, mine], key=lambda a: (-EMERGENCY_RANK.get(a.priority, 0), -a.rank))
+    floor.queue = sorted([*rest, mine], key=lambda a: (-PRIORITY_RANK.get(a.priority, 0), -a.rank))
     index.arm(now, "floor", fact.group)
 
 
