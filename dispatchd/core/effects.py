@@ -28,8 +28,8 @@ class SyncAccess(Struct, frozen=True):
 class SetFloor(Struct, frozen=True, omit_defaults=True):
     """Who talks in a talk group from now on: his frames of this burst are passed on to `groups`; burst 0 = nobody.
 
-    `talker` is a device id or "@" and an operator's. `ended` is the burst that is over (its recording is closed), kept
-    open for `grace_ms` more when it was revoked. `not_for`: devices too near a talking pillar.
+    `talker` is a device id or "@" and an operator's. `ended` is the burst that is over. `not_for`: devices that must
+    not hear it, near a talking pillar or where a silent incident was raised.
     """
 
     group: str
@@ -41,7 +41,6 @@ class SetFloor(Struct, frozen=True, omit_defaults=True):
     ended: int = 0
     not_for: tuple[str, ...] = ()
     drill: bool = False
-    grace_ms: int = 0
 
 
 class SyncVoice(Struct, frozen=True):

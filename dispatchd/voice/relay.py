@@ -78,7 +78,7 @@ class Relay:
             if (effect.burst, effect.talker) == (present.grant.burst, present.grant.talker):
                 present.grant = _grant(effect)
                 return
-            self._end(effect.group, now_ms + max(effect.grace_ms, limits.LATE_MS))
+            self._end(effect.group, now_ms + limits.LATE_MS)
         if effect.burst:
             self._begin(Burst(_grant(effect), floor=True))
 

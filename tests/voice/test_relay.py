@@ -96,16 +96,6 @@ def test_only_talker_and_burst_of_the_grant_are_heard() -> None:
     ]  # fmt: skip
 
 
-def test_a_burst_that_ended_is_heard_within_its_grace() -> None:
-    rig = Rig()
-    rig.grant()
-    rig.say(0, 0)
-    rig.relay.set_floor(SetFloor("all", ended=1, grace_ms=3000), 1000)
-    rig.say(1, 3999)
-    rig.say(2, 4000)
-    assert rig.ear.seqs == [0, 1]
-
-
 def test_a_released_burst_is_heard_for_what_is_under_way() -> None:
     rig = Rig()
     rig.grant()
@@ -119,7 +109,7 @@ def test_grace_ends_when_the_next_talker_is_heard_there() -> None:
     rig = Rig()
     rig.grant()
     rig.say(0, 0)
-    rig.relay.set_floor(SetFloor("all", 2, "t2", ended=1, grace_ms=3000), 100)
+    rig.relay.set_floor(SetFloor("all", 2, "t2", ended=1), 100)
     rig.say(1, 110)
     rig.say(0, 120, "t2", 2)
     rig.say(2, 130)
@@ -367,21 +357,21 @@ class OneTalker(RuleBasedStateMachine):
 
     @rule(channel=st.sampled_from(CHANNELS), talker=st.sampled_from(TALKERS), patched=st.booleans())
     def grant(self, channel: str, talker: str, patched: bool) -> None:
-        self._over(channel, 0)
+        self._over(channel)
         self.bursts += 1
         groups = CHANNELS if patched else (channel,)
         self.floors[channel] = (talker, self.bursts, groups)
         self.relay.set_floor(SetFloor(channel, self.bursts, talker, groups), self.now_ms)
 
-    @rule(channel=st.sampled_from(CHANNELS), grace_ms=st.sampled_from((0, 1000, 3000)))
-    def end(self, channel: str, grace_ms: int) -> None:
-        self._over(channel, grace_ms)
-        self.relay.set_floor(SetFloor(channel, grace_ms=grace_ms), self.now_ms)
+    @rule(channel=st.sampled_from(CHANNELS))
+    def end(self, channel: str) -> None:
+        self._over(channel)
+        self.relay.set_floor(SetFloor(channel), self.now_ms)
 
-    def _over(self, channel: str, grace_ms: int) -> None:
+    def _over(self, channel: str) -> None:
         if channel in self.floors:
             talker, burst, _ = self.floors.pop(channel)
-            self.ended[talker, burst] = self.now_ms + max(grace_ms, limits.LATE_MS)
+            self.ended[talker, burst] = self.now_ms + limits.LATE_MS
 
     @rule(ear=st.sampled_from(("e0", "e1", "e2")), channel=st.sampled_from(CHANNELS), on=st.booleans())
     def tune(self, ear: str, channel: str, on: bool) -> None:
